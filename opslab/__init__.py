@@ -1,0 +1,17 @@
+"""opslab: the package behind the notebooks of the course.
+
+In a notebook these names are all you need:
+
+    opslab.open("01")     go to the desk of module 01          opslab.check("1.2")   how far is task 1.2?
+    opslab.lesson("01")   the same for a lesson, always fresh  opslab.hint("1.2")    one hint more
+    opslab.progress()     what was reached so far              opslab.reset("1.2")   back to the start; a copy is kept
+    opslab.screen("git chec<TAB>")   what a terminal would show
+"""
+
+from opslab.lab import LabError, NotYet, check, hint, lesson, open, placement, progress, reset, screen
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LabError", "NotYet", "check", "hint", "lesson", "open", "placement", "progress", "reset", "screen",
+]  # fmt: skip

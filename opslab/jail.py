@@ -1,0 +1,295 @@
+"""The one door through which anything a learner wrote is ever run.
+
+    >>> from opslab import jail
+    >>> done = jail.run(["bash", "-c", "echo hello; exit 3"], home="/tmp")
+    >>> done.out, done.code
+    ('hello\\n', 3)
+
+`run` starts a command, waits for it and brings back what it printed. `prepare` makes the same confined command line for
+a caller who must hold the terminal itself (the interactive shell of `opslab.worlds.shell`). There is no third way.
+
+What holds inside, on Linux with bubblewrap (https://github.com/containers/bubblewrap):
+
+- its own process tree: when the command ends, is killed or runs out of time, nothing of it is left, not even what it
+  put in the background;
+- a read-only file system, except `home` and a private, empty /tmp; `hide` covers whole folders (solutions, other
+  submissions); no network at all;
+- nobody is root: the user is `you` on the host `targ`, file permissions count, also where the grader is root;
+- a clean environment: exactly the variables in `env`, nothing of the caller's.
+
+And everywhere, with or without it: a wall-clock limit, CPU seconds, file size, open files, number of processes, and a
+cap on what is read back. A machine without bubblewrap (macOS) may run a learner's own work on the learner's own
+machine; `required=True`, which grading uses, refuses there and says why.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MEGABYTE = 1024 * 1024
+
+
+ETC = Path(__file__).parent / "etc"
+"""passwd and group as seen inside, where everybody is `you`, also where the grader is root."""
+
+NAMESPACES = [
+    *("--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "targ"),
+    *("--cap-drop", "ALL", "--die-with-parent"),
+]
+
+
+class JailError(RuntimeError):
+    """The jail cannot be built here, or the command cannot be started in it. The text says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one run may use. `seconds` is wall-clock time, `cpu` CPU seconds of each process, sizes are in bytes."""
+
+    seconds: float = 10.0
+    cpu: int = 20
+    output: int = MEGABYTE
+    file_size: int = 64 * MEGABYTE
+    memory: int = 2048 * MEGABYTE
+    open_files: int = 256
+    processes: int = 128
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came back from one run.
+
+    `code` is the exit code as a shell would report it (128 + n for signal n). `out` and `err` are text, cut at the limit.
+    `stopped` is empty, or says in words which limit ended the run.
+    """
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+    stopped: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A command line ready to be started inside the jail, for a caller that must hold the terminal itself."""
+
+    argv: list[str]
+    env: dict[str, str]
+    cwd: str
+    preexec: Callable[[], None] = field(repr=False)
+
+
+@functools.cache
+def bubblewrap() -> str | None:
+    """The path of a bubblewrap that works here, or None. It is tried once, because kernels may forbid what it needs."""
+    path = shutil.which("bwrap")
+    if path is None:
+        return None
+    probe = [path, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *NAMESPACES, "true"]
+    try:
+        subprocess.run(probe, check=True, capture_output=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return path
+
+
+def prepare(
+    argv: Sequence[str],
+    *,
+    home: str | Path,
+    env: Mapping[str, str] | None = None,
+    cwd: str | Path | None = None,
+    shown_as: str | Path | None = None,
+    read_only: Sequence[str | Path] = (),
+    hide: Sequence[str | Path] = (),
+    limits: Limits = Limits(),
+    terminal: bool = False,
+    required: bool = False,
+) -> Prepared:
+    """The command line that runs `argv` inside the jail.
+
+    home: the one folder that can be written.
+    shown_as: the path under which the command sees `home` (default: its own). So a copy of a workspace can stand where
+        the learner's scripts expect the original.
+    env: the whole environment of the command; `HOME` is set to where it sees `home`.
+    cwd: where it starts (default: `home`), as seen inside.
+    read_only: folders that must be visible even where something else covers them.
+    hide: folders to cover with an empty one.
+    terminal: keep the caller's terminal as the controlling one, which an interactive shell needs. Only for a terminal that
+        the caller made for this run alone.
+    required: raise JailError where there is no bubblewrap, instead of running with limits only.
+    """
+    home = Path(home).resolve()
+    wrap = bubblewrap()
+    if wrap is None and required:
+        raise JailError(
+            "found no working bubblewrap (bwrap) on this machine; somebody else's work is not run without it. "
+            "On Debian or Ubuntu: apt-get install bubblewrap. macOS has none: grade on Linux."
+        )
+    seen = str(shown_as or home) if wrap else str(home)
+    environment = {**(env or {}), "HOME": seen}
+    place = str(cwd) if cwd else seen
+    command = list(argv)
+    if wrap:
+        options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
+        for folder in hide:
+            if Path(folder).is_dir():
+                options += ["--tmpfs", str(Path(folder).resolve())]
+        for folder in read_only:
+            options += ["--ro-bind", str(folder), str(folder)]
+        options += ["--bind", str(home), seen, "--chdir", place]
+        for name in ("passwd", "group"):
+            options += ["--ro-bind", str(ETC / name), f"/etc/{name}"]
+        options += NAMESPACES
+        if not terminal:
+            options.append("--new-session")
+        command = [wrap, *options, "--", *command]
+    return Prepared(command, environment, "/" if wrap else place, functools.partial(_limit, limits, count=wrap is None))
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    home: str | Path,
+    stdin: str = "",
+    limits: Limits = Limits(),
+    **confinement,
+) -> Done:
+    """Run `argv` in the jail, wait for its end and bring back what it printed. For the other arguments see `prepare`.
+
+    Never raises for anything the command does; raises JailError where it cannot be started at all.
+    """
+    prepared = prepare(argv, home=home, limits=limits, **confinement)
+    started = time.monotonic()
+    with tempfile.TemporaryFile() as given:
+        given.write(stdin.encode())
+        given.seek(0)
+        try:
+            process = subprocess.Popen(
+                prepared.argv,
+                env=prepared.env,
+                cwd=prepared.cwd,
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                preexec_fn=prepared.preexec,
+            )
+        except OSError as error:
+            raise JailError(f"could not start {argv[0]}: {error.strerror}") from error
+    watch = _Watch(process, limits)
+    readers = [
+        _Reader(process.stdout, limits.output, watch.too_much),
+        _Reader(process.stderr, limits.output, watch.too_much),
+    ]
+    watch.wait()
+    for reader in readers:
+        # Without namespaces something put in the background may hold the pipe open: what it says later is not read.
+        reader.join(1.0)
+    out, err = (reader.text() for reader in readers)
+    code = process.returncode if process.returncode >= 0 else 128 - process.returncode
+    return Done(code, out, err, time.monotonic() - started, watch.stopped)
+
+
+class _Watch:
+    """Ends a run that uses too much of what the kernel does not limit by itself: time, output, number of processes."""
+
+    def __init__(self, process: subprocess.Popen, limits: Limits) -> None:
+        self.process, self.limits = process, limits
+        self.stopped = ""
+
+    def too_much(self) -> None:
+        self._end(f"it printed more than {self.limits.output:,} bytes")
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + self.limits.seconds
+        pause = 0.002
+        while True:
+            try:
+                self.process.wait(pause)
+                break
+            except subprocess.TimeoutExpired:
+                pause = min(pause * 2, 0.05)
+            if time.monotonic() > deadline:
+                self._end(f"it was still running after {self.limits.seconds:g} seconds")
+            elif pause == 0.05 and descendants(self.process.pid) > self.limits.processes:
+                self._end(f"it started more than {self.limits.processes} processes")
+        _kill_group(self.process.pid)
+
+    def _end(self, why: str) -> None:
+        self.stopped = self.stopped or why
+        # Killing bubblewrap kills the process tree with it; without it, the process group is all that can be reached.
+        _kill_group(self.process.pid)
+
+
+class _Reader(threading.Thread):
+    """Reads one stream up to a cap, and goes on reading into nothing, so that the writer does not block."""
+
+    def __init__(self, stream, cap: int, too_much: Callable[[], None]) -> None:
+        super().__init__(daemon=True)
+        self.stream, self.cap, self.too_much = stream, cap, too_much
+        self.kept = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        with self.stream:
+            while piece := self.stream.read1(65536):
+                room = self.cap - len(self.kept)
+                self.kept += piece[: max(room, 0)]
+                if len(piece) > room:
+                    self.too_much()
+
+    def text(self) -> str:
+        return bytes(self.kept).decode("utf-8", "replace")
+
+
+def _limit(limits: Limits, count: bool) -> None:
+    """Runs in the child between fork and exec: the limits that the kernel keeps."""
+    wanted = {
+        resource.RLIMIT_CPU: limits.cpu,
+        resource.RLIMIT_FSIZE: limits.file_size,
+        resource.RLIMIT_AS: limits.memory,
+        resource.RLIMIT_NOFILE: limits.open_files,
+        resource.RLIMIT_CORE: 0,
+    }
+    if count:
+        # Counted per user, not per run: only an upper bound on what is already there. In the jail `_Watch` counts.
+        wanted[resource.RLIMIT_NPROC] = limits.processes + 2048
+    for kind, value in wanted.items():
+        hard = resource.getrlimit(kind)[1]
+        ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(kind, (ceiling, ceiling))
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass
+
+
+def descendants(pid: int) -> int:
+    """How many processes stand below `pid` now (Linux; elsewhere 0)."""
+    count, waiting = 0, [pid]
+    while waiting:
+        try:
+            children = Path(f"/proc/{waiting.pop()}/task").iterdir()
+            for task in children:
+                below = (task / "children").read_text().split()
+                count += len(below)
+                waiting += map(int, below)
+        except OSError:
+            continue
+    return count

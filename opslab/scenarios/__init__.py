@@ -1,0 +1,5 @@
+"""Scenarios: what lies on the desk at the start of each module, made from a seed.
+
+Each module of this package has one function, `build(home, seed, twists, **size)`: it writes the module's files into
+`home`, the same bytes for the same seed on any machine. Twists are named difficulties that hidden worlds add.
+"""

@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Every morning at seven: sales per category, for the #sales channel.
+set -euo pipefail
+
+PASSWORD="{{password}}"
+warehouse --password "$PASSWORD" report

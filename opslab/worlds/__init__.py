@@ -1,0 +1,1 @@
+"""Worlds: the small, disposable company that a module plays in. Each part is usable on its own."""

@@ -1,0 +1,255 @@
+"""A real interactive bash in a real terminal, driven as a person would: type, press a key, read the screen.
+
+    >>> from opslab.worlds import shell
+    >>> with shell.Terminal("/tmp/desk") as terminal:
+    ...     terminal.type("git chec").press("TAB")
+    ...     terminal.line()
+    'you@targ:~$ git checkout'
+
+The bash runs in the jail with the `.bashrc` of the given home, on a pseudo-terminal that `pexpect` holds; `pyte` keeps the
+screen, so what is read is what a person would see, colours included.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import termios
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pyte
+
+from opslab import jail
+
+COLUMNS, ROWS = 100, 30
+
+KEYS = {
+    "TAB": "\t",
+    "ENTER": "\r",
+    "UP": "\x1b[A",
+    "DOWN": "\x1b[B",
+    "CTRL-C": "\x03",
+    "CTRL-D": "\x04",
+    "CTRL-E": "\x05",
+    "CTRL-L": "\x0c",
+    "CTRL-R": "\x12",
+    "CTRL-U": "\x15",
+}
+
+LIMITS = jail.Limits(seconds=60, processes=200)
+
+
+OUTPUT_LIMIT = 2_000_000
+"""Characters: what a shell prints beyond it is read and thrown away."""
+
+
+class NoPrompt(Exception):
+    """The shell did not come to a prompt. The text says why; `screen` is what stood there."""
+
+    def __init__(self, why: str, screen: str = "") -> None:
+        super().__init__(why)
+        self.screen = screen
+
+
+class Terminal:
+    """An interactive bash on a screen of 100 × 30. Use as a context manager, or call `close`.
+
+    home: the folder whose .bashrc is read. confinement: further arguments for `opslab.jail.prepare`.
+    patience: seconds to wait for the first prompt. Raises NoPrompt where none comes.
+    """
+
+    def __init__(
+        self,
+        home: str | Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        patience: float = 10.0,
+        columns: int = COLUMNS,
+        rows: int = ROWS,
+        **confinement: Any,
+    ) -> None:
+        confinement.setdefault("limits", LIMITS)
+        bash = shutil.which("bash", path=(env or os.environ).get("PATH")) or "/bin/bash"
+        prepared = jail.prepare([bash, "-i"], home=home, env=env, terminal=True, **confinement)
+        self.screen = pyte.Screen(columns, rows)
+        self._stream = pyte.Stream(self.screen)
+        self.raw = ""
+        self.ended = False
+        self._idle = 0
+        self._child = pexpect.spawn(
+            prepared.argv[0],
+            prepared.argv[1:],
+            env=prepared.env,
+            cwd=prepared.cwd,
+            dimensions=(rows, columns),
+            encoding="utf-8",
+            codec_errors="replace",
+            echo=True,
+            preexec_fn=prepared.preexec,
+            timeout=patience,
+        )
+        self._child.delaybeforesend = None
+        try:
+            self._await_first_prompt(patience)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the shell and everything it started. Hanging up first lets bash write its history."""
+        if self._child.isalive() and self.at_prompt():
+            self._child.send(KEYS["CTRL-U"] + KEYS["CTRL-D"])
+            deadline = time.monotonic() + 1.0
+            while not self.ended and time.monotonic() < deadline:
+                self._pump(0.02)
+        try:
+            self._child.close(force=True)
+        except pexpect.ExceptionPexpect:  # killed, but busy with dying: a fork bomb takes a moment
+            self.ended = True
+
+    # -- doing
+
+    def type(self, text: str, *, patience: float = 8.0) -> Terminal:
+        """Type text as on a keyboard, without ENTER, and wait up to `patience` seconds for what it brings about."""
+        self._child.send(text)
+        return self.settle(patience=patience)
+
+    def press(self, *keys: str, patience: float = 8.0) -> Terminal:
+        """Press keys by name, quickly one after the other: TAB, ENTER, UP, DOWN, CTRL-C, -D, -E, -L, -R, -U."""
+        self._child.send("".join(KEYS[key] for key in keys))
+        return self.settle(quiet=0.12, patience=patience)
+
+    def run(self, command: str, patience: float = 10.0) -> str:
+        """Type a command, press ENTER, wait until bash reads the keyboard again; returns what came in between.
+
+        Raises NoPrompt where the command does not end within `patience` seconds.
+        """
+        start = len(self.raw)
+        self._child.send(command + "\r")
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self.settle()
+            if "\n" in self.raw[start:] and self.at_prompt():
+                break
+            if self.ended:
+                raise NoPrompt(f"the shell ended at “{command}”", self.text())
+        else:
+            raise NoPrompt(f"“{command}” did not end within {patience:g} seconds", self.text())
+        printed = plain(self.raw[start:]).split("\n")
+        return "\n".join(printed[1:-1])
+
+    def clear(self) -> Terminal:
+        """Throw away what is typed on the line and clear the screen."""
+        return self.press("CTRL-E", "CTRL-U", "CTRL-L")
+
+    def settle(self, quiet: float = 0.06, *, patience: float = 8.0) -> Terminal:
+        """Read until nothing has come for `quiet` seconds and nothing started by the shell (a completion, say) still runs."""
+        deadline = time.monotonic() + patience
+        silent_since = time.monotonic()
+        while time.monotonic() < deadline and not self.ended:
+            if self._pump(0.02):
+                silent_since = time.monotonic()
+            elif time.monotonic() - silent_since >= quiet:
+                running = jail.descendants(self._child.pid)
+                if running > LIMITS.processes:
+                    self.close()
+                    raise NoPrompt(f"the shell started more than {LIMITS.processes} processes", self.text())
+                if running <= self._idle or not self._idle:
+                    break
+        return self
+
+    # -- reading
+
+    def text(self) -> str:
+        """What stands on the screen, without the empty ends of lines and of the screen."""
+        return "\n".join(line.rstrip() for line in self.screen.display).rstrip()
+
+    def line(self) -> str:
+        """The line that the cursor is on."""
+        return self.screen.display[self.screen.cursor.y].rstrip()
+
+    def prompt(self) -> str:
+        """The prompt as it stands now: what is on the screen after ENTER on an empty line. May have several lines."""
+        self.press("CTRL-E", "CTRL-U", "CTRL-L", "ENTER")
+        before, _, last = self.text().partition("\n")
+        return last.strip("\n") if last else before
+
+    def colours_of(self, word: str) -> set[tuple[str, str]]:
+        """The (foreground, background) colours of `word` where it stands last on the screen; empty: it is not there.
+
+        Colours are pyte's names: black, red, green, brown (yellow), blue, magenta, cyan, white, bright…, default, or hex.
+        """
+        for y in reversed(range(self.screen.lines)):
+            at = self.screen.display[y].rfind(word)
+            if at >= 0:
+                cells = [self.screen.buffer[y][x] for x in range(at, at + len(word))]
+                return {(cell.bg, cell.fg) if cell.reverse else (cell.fg, cell.bg) for cell in cells}
+        return set()
+
+    def at_prompt(self) -> bool:
+        """Whether bash reads the keyboard now. Its line editor switches the terminal to single keys while it does."""
+        try:
+            return not termios.tcgetattr(self._child.child_fd)[3] & termios.ICANON
+        except (termios.error, ValueError):
+            return False
+
+    # -- inside
+
+    def _await_first_prompt(self, patience: float) -> None:
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline:
+            self.settle(patience=1.0)
+            if self.ended:
+                raise NoPrompt("the shell ended before it came to a prompt", self.text())
+            if self.at_prompt():
+                self._idle = jail.descendants(self._child.pid)
+                return
+        raise NoPrompt(f"there was no prompt after {patience:g} seconds", self.text())
+
+    def _pump(self, wait: float) -> bool:
+        try:
+            piece = self._child.read_nonblocking(65536, timeout=wait)
+        except pexpect.TIMEOUT:
+            return False
+        except (pexpect.EOF, OSError):
+            self.ended = True
+            return False
+        if len(self.raw) < OUTPUT_LIMIT:
+            self.raw += piece
+            self._stream.feed(piece)
+        return True
+
+
+def plain(raw: str) -> str:
+    """Terminal output as plain text: colours and other control sequences taken out."""
+    text = re.sub(r"\x1b\][^\x07\x1b]*(\x07|\x1b\\\\)|\x1b\[[0-?]*[ -/]*[@-~]|\x1b[@-_]", "", raw)
+    return text.replace("\r", "").replace("\x07", "").replace("\x01", "").replace("\x02", "")
+
+
+def faults_of_rc(home: str | Path, path: str = ".bashrc", **confinement: Any) -> str:
+    """What bash says about the syntax of an rc file (`line 12: unexpected end of file`), or '' where it is in order."""
+    seen = str(Path(confinement.get("shown_as") or home) / path)
+    done = jail.run(["bash", "-n", seen if jail.bubblewrap() else str(Path(home) / path)], home=home, **confinement)
+    return re.sub(r"^\S*?: line", "line", done.err, flags=re.MULTILINE).strip()
+
+
+def last_line_of_rc(home: str | Path, path: str = ".bashrc", *, seconds: float = 3.0, **confinement: Any) -> int:
+    """The number of the line of an rc file that bash was in when it ran out of time or ended; 0 where none was traced."""
+    trace = "PS4='+at ${BASH_SOURCE##*/} ${LINENO} '; set -x; source ~/" + path
+    # A sleeping neighbour holds standard input open, so that an rc file that waits for the keyboard waits here too.
+    script = f'sleep {seconds + 5:g} | bash --norc -i -c "$0"'
+    limits = jail.Limits(seconds=seconds)
+    done = jail.run(["bash", "-c", script, trace], home=home, limits=limits, **confinement)
+    lines = re.findall(rf"^\++at {re.escape(Path(path).name)} (\d+) ", done.err, flags=re.MULTILINE)
+    return int(lines[-1]) if lines else 0

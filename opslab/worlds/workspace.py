@@ -1,0 +1,144 @@
+"""The workspace: a folder that is also the learner's HOME, and the environment that goes with it.
+
+    >>> from opslab.worlds import workspace
+    >>> home = workspace.build("01_shell_setup", "/tmp/desk", seed=1)
+    >>> workspace.environment(home)["AWS_EC2_METADATA_DISABLED"]
+    'true'
+
+`build` puts the module's scenario on an empty folder, the same files for the same seed on any machine. `environment` is
+the whole environment of everything that runs there: nothing of the learner's own shell, home or AWS configuration gets in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import sys
+import sysconfig
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from opslab import course
+
+NOTE = ".opslab.json"
+"""The file in a workspace that says which module it belongs to and from which seed it was made."""
+
+NOWHERE = "http://127.0.0.1:9"
+"""Where AWS clients are sent as long as no sandbox is running: the discard port of this machine, where nobody listens."""
+
+REGION = "eu-west-1"
+ANSWER_LIMIT = 5 * 1024 * 1024
+
+
+def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The whole environment of a process in the world whose HOME is `home`.
+
+    It is made from nothing, so that no key, profile, proxy or setting of the machine's own user can leak in.
+    """
+    home = str(home)
+    scripts = sysconfig.get_path("scripts")
+    return {
+        "HOME": home,
+        "PATH": f"{home}/bin:{home}/tools:{scripts}:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin",
+        "SHELL": shutil.which("bash") or "/bin/bash",
+        "USER": "you",
+        "LOGNAME": "you",
+        "LANG": "C.UTF-8",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "TERM": "xterm-256color",
+        "XDG_CONFIG_HOME": f"{home}/.config",
+        "XDG_DATA_HOME": f"{home}/.local/share",
+        "XDG_STATE_HOME": f"{home}/.local/state",
+        "XDG_CACHE_HOME": f"{home}/.cache",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "AWS_CONFIG_FILE": f"{home}/.aws/config",
+        "AWS_SHARED_CREDENTIALS_FILE": f"{home}/.aws/credentials",
+        "AWS_ENDPOINT_URL": NOWHERE,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_PAGER": "",
+        "OPSLAB_WORLD": home,
+        **(extra or {}),
+    }
+
+
+def build(stem: str, home: str | Path, seed: int, *, twists: Iterable[str] = (), **size) -> Path:
+    """Put the scenario of module `stem` on `home`, which is made where it is missing. Existing files are overwritten.
+
+    twists: names of difficulties that the scenario knows. size: what the scenario lets be scaled (`lines=2000`).
+    """
+    home = Path(home)
+    home.mkdir(parents=True, exist_ok=True)
+    for folder in ("bin", "answers", ".config"):
+        (home / folder).mkdir(exist_ok=True)
+    (home / ".gitconfig").write_text(GITCONFIG)
+    scenario(stem).build(home, seed, frozenset(twists), **size)
+    (home / NOTE).write_text(json.dumps({"module": stem, "seed": seed}) + "\n")
+    return home
+
+
+def scenario(stem: str):
+    """The module of `opslab.scenarios` that knows what lies on the desk at the start of a course module."""
+    return importlib.import_module(f"opslab.scenarios.{stem[3:]}")
+
+
+GITCONFIG = """\
+[user]
+\tname = You at Targ
+\temail = you@targ.example
+[init]
+\tdefaultBranch = main
+[core]
+\tpager = cat
+[advice]
+\tdetachedHead = false
+"""
+
+
+def seed_of(home: str | Path) -> int:
+    """The seed a workspace was made from; 1 where the note is missing or damaged."""
+    try:
+        return int(json.loads((Path(home) / NOTE).read_text())["seed"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 1
+
+
+def copy_answer(source: Path, target: Path, path: str) -> None:
+    """Let one answer, a file or a folder, be in the workspace `target` what it is in `source`; absent, if it is absent there.
+
+    Only folders and ordinary files of a sane size are taken: no links, devices or pipes.
+    """
+    here, there = source / path, target / path
+    if there.is_dir():
+        shutil.rmtree(there)
+    elif there.exists():
+        there.unlink()
+    if here.is_symlink():
+        return
+    if here.is_dir():
+        there.mkdir(parents=True)
+        for entry in sorted(here.iterdir()):
+            copy_answer(source, target, str(entry.relative_to(source)))
+        shutil.copystat(here, there)
+    elif here.is_file() and here.stat().st_size <= ANSWER_LIMIT and os.access(here, os.R_OK):
+        there.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(here, there)
+
+
+def tool_folders() -> list[str]:
+    """Folders that must stay visible in the jail because the tools on PATH live there: the Python environment."""
+    return sorted({str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)})
+
+
+def secret_folders() -> list[str]:
+    """Folders that nothing in the jail may see: where solutions and other people's submissions lie, if they are near."""
+    root = course.root()
+    if root is None:
+        return []
+    names = ("solutions", "submitted", "autograded", "feedback", "tests", ".opslab", ".git")
+    return [str(root / name) for name in names if (root / name).is_dir()]
