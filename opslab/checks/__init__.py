@@ -1,0 +1,418 @@
+"""What a right answer does, said point by point, and how an answer is asked.
+
+A check module (`opslab/checks/shell_setup.py` …) declares a `Module`, its tasks, and for each task a list of
+expectations. An expectation is a small function that looks at the learner's world and returns, or raises `Miss` with what
+was tried, what came back, what was expected and what to do about it:
+
+    module = Module("01", "shell_setup", "Shell setup")
+    late = module.task("1.2", "Which partner feed is late?", hints=[…], files=["bin/late_feeds.sh"])
+
+    @late.expects("prints every late partner with its count", points=1, needs="script")
+    def counts(trial):
+        done = trial.run(["bash", "bin/late_feeds.sh", "day.log"])
+        if done.out.split() != […]:
+            raise Miss("The counts differ.", tried="late_feeds.sh day.log", got=done.out, wanted="…", name="no-sort")
+
+`run` asks all expectations of a task and gives a `Report`. `grade` asks them again in worlds that the learner has not
+seen; a point is earned only where it holds in all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import tempfile
+import time
+import tomllib
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opslab import jail
+from opslab.course import TOPICS, number_of, stem_of
+from opslab.worlds import shell, workspace
+
+__all__ = ["TOPICS", "Miss", "Module", "Report", "Result", "Task", "Trial", "grade", "load", "module_of", "run"]
+
+READ_LIMIT = 1024 * 1024
+"""Bytes: no answer file is longer. A longer one is refused by name instead of being read."""
+
+
+class Miss(Exception):
+    """An expectation that does not hold, in words for the learner.
+
+    say: one or two sentences: what is wrong and what to do next.
+    tried, got, wanted: what the check did, what came back, what a right answer gives. Plain text, may have several lines.
+    name: the misconception behind it, where it is a known one (`no-sort-before-uniq`).
+    """
+
+    def __init__(self, say: str, *, tried: str = "", got: str = "", wanted: str = "", name: str = "") -> None:
+        super().__init__(say)
+        self.say, self.tried, self.got, self.wanted, self.name = say, tried, got, wanted, name
+
+
+@dataclass(frozen=True)
+class Expectation:
+    id: str
+    title: str
+    points: float
+    needs: tuple[str, ...]
+    function: Callable[[Trial], None]
+
+
+@dataclass
+class Task:
+    """One numbered task: `files` are the paths in the workspace that hold its answer, folders end in '/'."""
+
+    id: str
+    title: str
+    hints: Sequence[str]
+    files: Sequence[str]
+    expectations: list[Expectation] = field(default_factory=list)
+
+    def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
+        """Declare an expectation; `needs` names those (by function name) that must hold before it makes sense to ask."""
+
+        def declare(function: Callable[[Trial], None]) -> Callable[[Trial], None]:
+            self.expectations.append(Expectation(function.__name__, title, points, tuple(needs.split()), function))
+            return function
+
+        return declare
+
+    @property
+    def points(self) -> float:
+        return sum(expectation.points for expectation in self.expectations)
+
+
+@dataclass
+class Module:
+    number: str
+    topic: str
+    title: str
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def stem(self) -> str:
+        return f"{self.number}_{self.topic}"
+
+    @property
+    def points(self) -> float:
+        return sum(task.points for task in self.tasks)
+
+    def task(self, id: str, title: str, *, hints: Sequence[str], files: Sequence[str]) -> Task:
+        task = Task(id, title, hints, files)
+        self.tasks.append(task)
+        return task
+
+    def find(self, id: str) -> Task:
+        """The task with this id. Raises LookupError with the ids there are."""
+        for task in self.tasks:
+            if task.id == id:
+                return task
+        raise LookupError(f"no task {id!r} in module {self.number}; its tasks are {', '.join(t.id for t in self.tasks)}")
+
+
+def load(number: str | int) -> Module:
+    """The module with this number. Raises LookupError with the numbers there are."""
+    return importlib.import_module(f"opslab.checks.{stem_of(number)[3:]}").module
+
+
+def module_of(task_id: str) -> Module:
+    """The module that a task id such as '1.2' belongs to. Raises LookupError where there is no such task."""
+    module = load(number_of(task_id))
+    module.find(task_id)
+    return module
+
+
+# ---- one trial ------------------------------------------------------------------------------------------------------
+
+
+class Trial:
+    """What an expectation is given: the learner's workspace, scratch worlds to try answers in, and the jail.
+
+    seed: of the learner's own world. unseen: of the data that a script is tried on. twists: names of difficulties that a
+    hidden world adds; the check knows what each means.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        module: Module,
+        task: Task,
+        *,
+        seed: int,
+        unseen: int,
+        twists: frozenset[str] = frozenset(),
+        graded: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.home, self.module, self.task = home, module, task
+        self.seed, self.unseen, self.twists, self.graded, self.tell = seed, unseen, twists, graded, tell
+        self._memory: dict[str, Any] = {}
+        self._exits = contextlib.ExitStack()
+
+    def close(self) -> None:
+        self._exits.close()
+
+    def once(self, key: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once per trial: a costly run that several expectations look at. A Miss is kept too."""
+        if key not in self._memory:
+            try:
+                self._memory[key] = make()
+            except Miss as miss:
+                self._memory[key] = miss
+        if isinstance(self._memory[key], Miss):
+            raise self._memory[key]
+        return self._memory[key]
+
+    # -- reading answers
+
+    def read(self, path: str) -> str:
+        """The text of an answer file. Raises Miss where it is missing, no file, no text or too long."""
+        found = self.home / path
+        shown = f"~/{path}"
+        tried = f"read {shown}"
+        if found.is_symlink() and not found.resolve().is_relative_to(self.home.resolve()):
+            raise Miss(f"{shown} is a link that leads out of the workspace. Put the file itself there.", tried=tried, name="link-out")
+        if found.is_dir():
+            raise Miss(f"{shown} is a folder; a file is expected there. Move the folder away and make the file.", tried=tried, got="a folder", wanted="a file", name="folder")
+        if not found.exists():
+            raise Miss(f"There is no file {shown} yet.", tried=tried, got=_nearby(self.home, path), wanted=f"a file {shown}", name="missing")
+        if not found.is_file():
+            raise Miss(f"{shown} is not an ordinary file.", tried=tried, wanted="an ordinary file", name="special")
+        size = found.stat().st_size
+        if size > READ_LIMIT:
+            raise Miss(f"{shown} has {size:,} bytes; an answer is far shorter. Was output sent into it by mistake?", tried=tried, got=f"{size:,} bytes", wanted=f"at most {READ_LIMIT:,} bytes", name="too-big")
+        try:
+            raw = found.read_bytes()
+        except PermissionError:
+            raise Miss(f"{shown} cannot be read. Give yourself the right: chmod u+r {shown}", tried=tried, got="permission denied", name="unreadable") from None
+        if b"\0" in raw:
+            raise Miss(f"{shown} holds binary data, not text. Save it as plain text.", tried=tried, got=repr(raw[:40]), wanted="plain text", name="binary")
+        try:
+            return raw.decode("utf-8")
+        except UnicodeDecodeError:
+            raise Miss(f"{shown} is not UTF-8 text. Save it as UTF-8.", tried=tried, got=repr(raw[:40]), wanted="UTF-8 text", name="binary") from None
+
+    def answers(self, path: str, keys: Iterable[str]) -> dict[str, str]:
+        """An answer file of `key: value` lines as a dictionary, values stripped; empty ones are left out."""
+        known = list(keys)
+        found: dict[str, str] = {}
+        for line in self.read(path).splitlines():
+            if not line.strip() or line.lstrip().startswith("#"):
+                continue
+            key, colon, value = line.partition(":")
+            key = key.strip().lower().replace(" ", "_").replace("-", "_")
+            if not colon or key not in known:
+                raise Miss(
+                    f"A line in ~/{path} is not understood. Keep the form “key: value”, with the keys that were there.",
+                    tried=f"read ~/{path}", got=line.strip()[:200], wanted=", ".join(f"{k}: …" for k in known), name="form",
+                )  # fmt: skip
+            if value.strip():
+                found[key] = value.strip()
+        return found
+
+    # -- trying answers
+
+    def scratch(self, seed: int | None = None, *, twists: Iterable[str] = (), **size) -> Path:
+        """A new, private copy of the module's world from `seed` (default: the unseen one), with the task's answer files in it.
+
+        The learner's own workspace is never run in: whatever the answer does to its world, it does there.
+        """
+        folder = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="opslab-", ignore_cleanup_errors=True)))
+        home = folder / "home"
+        workspace.build(self.module.stem, home, self.unseen if seed is None else seed, twists={*self.twists, *twists}, **size)
+        for path in self.task.files:
+            workspace.copy_answer(self.home, home, path)
+        return home
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        home: Path,
+        env: Mapping[str, str] | None = None,
+        stdin: str = "",
+        limits: jail.Limits = jail.Limits(),
+    ) -> jail.Done:
+        """Run a command of the learner's in `home`, a scratch world, in the jail. Raises Miss where a limit ended it."""
+        done = jail.run(argv, stdin=stdin, limits=limits, **self.confinement(home, env))
+        if done.stopped:
+            raise Miss(
+                f"It was stopped: {done.stopped}. Look for a loop without an end, or a command that waits for input.",
+                tried=" ".join(argv), got=shorten(done.out + done.err), wanted=f"an end within {limits.seconds:g} seconds", name="stopped",
+            )  # fmt: skip
+        return done
+
+    def terminal(self, home: Path, env: Mapping[str, str] | None = None) -> shell.Terminal:
+        """An interactive bash with the rc file of `home`, a scratch world, in the jail. It is closed with the trial."""
+        confinement = self.confinement(home, env)
+        return self._exits.enter_context(contextlib.closing(shell.Terminal(confinement.pop("home"), **confinement)))
+
+    def confinement(self, home: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The arguments for the jail with which a scratch world looks, to the learner's files, like their own workspace."""
+        shown_as = self.home if self.home.is_dir() else home
+        return {
+            "home": home,
+            "shown_as": shown_as,
+            "env": {**workspace.environment(shown_as if jail.bubblewrap() else home), **(env or {})},
+            "hide": workspace.secret_folders(),
+            "read_only": workspace.tool_folders(),
+            "required": self.graded,
+        }
+
+
+def shorten(text: str, lines: int = 12, width: int = 160) -> str:
+    """Text for a card: the first lines, each cut, with what was left out said."""
+    all_lines = text.rstrip("\n").split("\n")
+    shown = [line if len(line) <= width else line[: width - 1] + "…" for line in all_lines[:lines]]
+    if len(all_lines) > lines:
+        shown.append(f"… and {len(all_lines) - lines:,} more lines")
+    return "\n".join(shown)
+
+
+def _nearby(home: Path, path: str) -> str:
+    """What is there instead of a missing file: its neighbours, so that a typo in the name is seen."""
+    folder = (home / path).parent
+    if not folder.is_dir():
+        return f"there is no folder ~/{folder.relative_to(home)} either"
+    names = sorted(entry.name for entry in os.scandir(folder))[:8]
+    place = "~" if folder == home else f"~/{folder.relative_to(home)}"
+    return f"in {place}: {', '.join(names)}" if names else f"{place} is empty"
+
+
+# ---- reports --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Result:
+    """How one expectation came out. state: met, missed, waiting (another must hold first) or fault (the check broke)."""
+
+    id: str
+    title: str
+    points: float
+    state: str
+    say: str = ""
+    tried: str = ""
+    got: str = ""
+    wanted: str = ""
+    name: str = ""
+
+
+@dataclass
+class Report:
+    """How a task came out: plain data, so that it can cross a socket and be stored."""
+
+    task: str
+    title: str
+    points: float
+    results: list[Result]
+    seconds: float = 0.0
+    hints: int = 0
+
+    @property
+    def score(self) -> float:
+        return sum(result.points for result in self.results if result.state == "met")
+
+    @property
+    def done(self) -> bool:
+        return all(result.state == "met" for result in self.results)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "score": self.score, "done": self.done}
+
+
+def run(
+    task_id: str,
+    home: str | Path,
+    *,
+    seed: int | None = None,
+    unseen: int | None = None,
+    twists: Iterable[str] = (),
+    graded: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Ask every expectation of a task and report.
+
+    home: the learner's workspace. seed: of its world (default: the one noted when it was made).
+    unseen: seed of the data that scripts are tried on (default: one that follows from `seed`).
+    graded: refuse to run anything where there is no full jail. tell: called with a line as long work goes on.
+    Raises LookupError for an unknown task; never for anything in the workspace.
+    """
+    module = module_of(task_id)
+    task = module.find(task_id)
+    home = Path(home)
+    seed = workspace.seed_of(home) if seed is None else seed
+    unseen = seed * 31 + 7 if unseen is None else unseen
+    started = time.monotonic()
+    results: list[Result] = []
+    trial = Trial(home, module, task, seed=seed, unseen=unseen, twists=frozenset(twists), graded=graded, tell=tell)
+    try:
+        for expectation in task.expectations:
+            tell(expectation.title)
+            results.append(_ask(expectation, trial, {r.id for r in results if r.state != "met"}))
+    finally:
+        trial.close()
+    return Report(task.id, task.title, task.points, results, time.monotonic() - started, len(task.hints))
+
+
+def _ask(expectation: Expectation, trial: Trial, open_ids: set[str]) -> Result:
+    result = Result(expectation.id, expectation.title, expectation.points, "met")
+    if open_ids.intersection(expectation.needs):
+        result.state, result.say = "waiting", "Asked as soon as the points above it hold."
+        return result
+    try:
+        expectation.function(trial)
+    except Miss as miss:
+        result.state, result.say, result.name = "missed", miss.say, miss.name
+        result.tried, result.got, result.wanted = (shorten(text) for text in (miss.tried, miss.got, miss.wanted))
+    except jail.JailError as error:
+        result.state, result.say = "fault", f"This could not be tried here: {error}"
+    except Exception as error:  # a fault of the check must not look like a fault of the learner
+        traceback.print_exc()
+        result.state = "fault"
+        result.say = (
+            f"The check itself stumbled ({type(error).__name__}: {error}). Your work is safe and not to blame; "
+            "run it again, and if it stays, please report it with the output of “opslab doctor”."
+        )
+    return result
+
+
+ELSEWHERE = "It holds with what you can see, and not in another world of the same kind. Which case does it not expect?"
+
+
+def hidden_worlds(path: Path | None, task_id: str) -> list[dict[str, Any]]:
+    """The worlds in a hidden.toml for a task: a list of {unseen = seed, twists = [names]}. No file: none."""
+    if path is None or not path.is_file():
+        return []
+    with path.open("rb") as file:
+        return tomllib.load(file).get(task_id, {}).get("worlds", [])
+
+
+def grade(
+    task_id: str,
+    home: str | Path,
+    *,
+    hidden: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Report:
+    """Like `run`, for marks: in the full jail, and again in every hidden world; a point counts where it held in all.
+
+    What a hidden world was, and what was found there, is not in the report.
+    """
+    report = run(task_id, home, graded=True, tell=tell)
+    for world in hidden_worlds(hidden, task_id):
+        if not report.score:
+            break
+        again = run(task_id, home, unseen=world["unseen"], twists=world.get("twists", ()), graded=True, tell=tell)
+        held = {result.id: result.state for result in again.results}
+        for result in report.results:
+            if result.state == "met" and held[result.id] != "met":
+                result.state, result.say = held[result.id], ELSEWHERE
+                if result.state == "waiting":
+                    result.state = "missed"
+        report.seconds += again.seconds
+    return report

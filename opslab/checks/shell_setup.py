@@ -1,0 +1,694 @@
+"""Module 01: what a comfortable shell, an honest script and a kept secret do."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import stat
+from collections import Counter
+from pathlib import Path
+
+from opslab.checks import Miss, Module, Trial, shorten
+from opslab.scenarios import shell_setup as scenario
+from opslab.scenarios.shell_setup import feeds, loader
+from opslab.worlds import shell
+
+module = Module("01", "shell_setup", "Shell setup")
+
+# ---- 1.1 ------------------------------------------------------------------------------------------------------------
+
+RC = ".bashrc"
+
+comfy = module.task(
+    "1.1",
+    "A comfy place",
+    files=[RC, ".bash_aliases", ".inputrc", ".bashrc.d", "bin"],
+    hints=[
+        "Do one line at a time: write it into ~/.bashrc, open a new shell with “bash”, look, “exit”, next line. "
+        "The lesson has each piece on its own.",
+        "Completion: source /usr/share/bash-completion/bash_completion, and one line of its own for aws: "
+        "complete -C aws_completer aws. History: HISTCONTROL, HISTSIZE, shopt -s histappend, and two bind lines for the arrows.",
+        "Prompt: the exit code is gone as soon as anything else runs, so the first thing that a function in PROMPT_COMMAND "
+        "does is: local code=$?. Build PS1 there, piece by piece; the branch comes from: git branch --show-current 2>/dev/null",
+        "A skeleton: prompt() { local code=$?; PS1=''; [ $code -ne 0 ] && PS1+=\"[$code] \"; …; PS1+='\\w \\$ '; }  "
+        "PROMPT_COMMAND=prompt. Colours go between \\[ and \\]: \\[\\e[31m\\] red, \\[\\e[0m\\] back to normal.",
+    ],
+)  # fmt: skip
+
+
+def _terminal(trial: Trial, **env: str) -> shell.Terminal:
+    """A shell in a fresh copy of the desk with the learner's rc file; a Miss that names the line where none comes up."""
+    home = trial.scratch(trial.seed, lines=2000)
+    try:
+        return trial.terminal(home, env)
+    except shell.NoPrompt as error:
+        confinement = trial.confinement(home, env)
+        line = shell.last_line_of_rc(path=RC, **confinement)
+        source = trial.read(RC).splitlines()
+        where = f"line {line}: {source[line - 1].strip()}" if 0 < line <= len(source) else "a line that could not be found"
+        raise Miss(
+            f"bash did not come to a prompt: {error}. It was last seen in ~/{RC}, {where}. A line of an rc file must not "
+            "wait, exit or replace the shell.",
+            tried=f"start bash with ~/{RC}", got=error.screen or "(an empty screen)", wanted="a prompt", name="rc-hangs",
+        ) from None  # fmt: skip
+
+
+@comfy.expects("bash starts with it, without a complaint", points=0)
+def starts(trial: Trial) -> None:
+    text = trial.read(RC)
+    if "\r" in text:
+        raise Miss(f"~/{RC} has Windows line ends (CR LF); bash takes the CR for a part of the command. Save it with LF.", tried=f"read ~/{RC}", got="lines that end in \\r\\n", wanted="lines that end in \\n", name="crlf")  # fmt: skip
+    home = trial.scratch(trial.seed, lines=2000)
+    faults = shell.faults_of_rc(path=RC, **trial.confinement(home))
+    if faults:
+        raise Miss("bash cannot read it to the end. Look at the line that it names, and at the one before: a quote, a bracket, a “fi” or “done” that is missing?", tried=f"bash -n ~/{RC}", got=faults, wanted="no message", name="rc-syntax")  # fmt: skip
+    screen = _terminal(trial).text()
+    complaints = [line for line in screen.split("\n") if re.search(r"bash: |: line \d+:|command not found|No such file", line)]
+    if complaints:
+        raise Miss("It starts, and complains. Every new terminal would greet you like that.", tried="open a terminal", got="\n".join(complaints), wanted="only the prompt", name="rc-complains")  # fmt: skip
+
+
+@comfy.expects("TAB completes the subcommands and branches of git", points=0.5, needs="starts")
+def completes_git(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.run("cd projects/marts")
+    for typed, wanted in (("git checko", "git checkout"), ("git switch fix", "git switch fix-late-feed")):
+        terminal.clear().type(typed).press("TAB")
+        if wanted not in terminal.line():
+            missing = not Path("/usr/share/bash-completion").exists() and trial.graded is False
+            say = "Nothing was completed: no completion for git is loaded."
+            if missing:
+                say += " “opslab doctor” tells whether this machine has the completion files, and how to get them."
+            raise Miss(say, tried=f"{typed}⇥", got=terminal.line(), wanted=f"{wanted} …", name="no-completion")
+
+
+@comfy.expects("TAB completes the services of aws", points=0.5, needs="starts")
+def completes_aws(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.type("aws kines").press("TAB")
+    if "aws kinesis" not in terminal.line():
+        raise Miss("Nothing was completed. aws brings its own program for it, aws_completer; one line tells bash to ask it.", tried="aws kines⇥", got=terminal.line(), wanted="aws kinesis …", name="no-aws-completion")  # fmt: skip
+
+
+@comfy.expects("the prompt shows the git branch, and follows when it changes", points=0.5, needs="starts")
+def prompt_branch(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.run("cd projects/marts")
+    on_main = terminal.prompt()
+    terminal.run("git switch --quiet fix-late-feed")
+    on_branch = terminal.prompt()
+    if "fix-late-feed" not in on_branch:
+        if "main" in on_main and "main" in on_branch:
+            raise Miss("The prompt shows a branch, but not the one you are on. It was put together once, when the rc file was read, and not each time. Single quotes, or a function in PROMPT_COMMAND, let bash ask anew.", tried="git switch fix-late-feed", got=on_branch, wanted="… fix-late-feed …", name="evaluated-once")  # fmt: skip
+        raise Miss("The branch is not in the prompt.", tried="cd projects/marts; git switch fix-late-feed", got=on_branch, wanted="… fix-late-feed …", name="no-branch")  # fmt: skip
+    terminal.run("cd")
+    outside = terminal.prompt()
+    if "fatal" in outside or "fix-late-feed" in outside:
+        raise Miss("Outside of a repository there is no branch to show; git's complaint about that belongs into /dev/null.", tried="cd ~", got=outside, wanted="a prompt without a branch", name="noise-outside")  # fmt: skip
+
+
+@comfy.expects("the prompt shows the AWS profile, if one is set", points=0.5, needs="starts")
+def prompt_profile(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    before = terminal.prompt()
+    terminal.run("export AWS_PROFILE=staging")
+    after = terminal.prompt()
+    if "staging" not in after:
+        raise Miss("The profile is not in the prompt, so nothing tells you in which account the next command lands.", tried="export AWS_PROFILE=staging", got=after, wanted="… staging …", name="evaluated-once" if "AWS_PROFILE" in trial.read(RC) else "no-profile")  # fmt: skip
+    terminal.run("unset AWS_PROFILE")
+    again = terminal.prompt()
+    if "staging" in before or "staging" in again:
+        raise Miss("The prompt names a profile although none is set.", tried="unset AWS_PROFILE", got=again, wanted="a prompt without “staging”", name="profile-always")  # fmt: skip
+
+
+@comfy.expects("production stands out in red, and long lines still wrap well", points=0.5, needs="starts prompt_profile")
+def prompt_red(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.run("export AWS_PROFILE=staging")
+    terminal.prompt()
+    staging = terminal.colours_of("staging")
+    terminal.run("export AWS_PROFILE=production")
+    terminal.prompt()
+    production = terminal.colours_of("production")
+    if not any(_is_red(fg) or _is_red(bg) for fg, bg in production):
+        raise Miss("The word production is there, but not in red.", tried="export AWS_PROFILE=production", got=f"colours (text, background): {sorted(production)}", wanted="red text or a red background", name="not-red")  # fmt: skip
+    if staging == production:
+        raise Miss("Staging looks exactly like production. If everything is red, red says nothing.", tried="AWS_PROFILE=staging, then production", got=f"both {sorted(production)}", wanted="red for production only", name="all-red")  # fmt: skip
+    long = "echo " + "".join(f"{number:04d}" for number in range(60))
+    terminal.clear().type(long)
+    shown = "".join(line.ljust(terminal.screen.columns) for line in terminal.screen.display).rstrip()
+    if long not in shown:
+        raise Miss("A long command runs over itself on the screen: bash counts the colour codes as letters. Put each of them between \\[ and \\].", tried="type a command of 245 letters", got=terminal.text(), wanted="the command, whole, over several lines", name="colour-not-bracketed")  # fmt: skip
+
+
+def _is_red(colour: str) -> bool:
+    if re.fullmatch("[0-9a-f]{6}", colour):
+        red, green, blue = (int(colour[at : at + 2], 16) for at in (0, 2, 4))
+        return red > 140 and green < 110 and blue < 110
+    return "red" in colour
+
+
+@comfy.expects("the prompt shows an exit code that is not 0", points=0.5, needs="starts")
+def prompt_exit_code(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.run("(exit 73)")
+    # The prompt must be read without pressing ENTER again, because that is a new command for some prompts.
+    failed = terminal.text().split("(exit 73)")[-1].strip()
+    terminal.run("clear")
+    terminal.run("true")
+    fine = terminal.text().split("true")[-1].strip()
+    if "73" not in failed:
+        name, say = "no-exit-code", "The exit code of the command before is not in the prompt."
+        if re.search(r"\b0\b", failed):
+            name = "exit-code-lost"
+            say = "The prompt shows 0 after a failure. Something else ran in between, and $? was its exit code. Save $? first, before anything else."
+        raise Miss(say, tried="(exit 73)", got=failed, wanted="… 73 …", name=name)
+    if "73" in fine:
+        raise Miss("The old exit code stays after a command that went well.", tried="(exit 73), then true", got=fine, wanted="a prompt without 73", name="exit-code-stays")  # fmt: skip
+
+
+@comfy.expects("history keeps a repeated command only once", points=0.5, needs="starts")
+def history_once(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    for _ in range(3):
+        terminal.run("echo the same again")
+    history = terminal.run("history")
+    kept = [line for line in history.split("\n") if re.search(r"\becho the same again$", line.strip())]
+    if len(kept) != 1:
+        raise Miss("The history holds it as often as it was typed, and pushes older, rarer commands out." if kept else "It is not in the history at all.", tried="echo the same again (three times); history", got="\n".join(kept) or shorten(history), wanted="one line", name="no-dedupe")  # fmt: skip
+
+
+@comfy.expects("two terminals at once both keep their history", points=0.5, needs="starts")
+def history_two(trial: Trial) -> None:
+    home = trial.scratch(trial.seed, lines=2000)
+    one, two = (trial.terminal(home) for _ in range(2))
+    one.run("echo from the first terminal")
+    two.run("echo from the second terminal")
+    one.close()
+    two.close()
+    path = trial.terminal(home).run('printf "%s\\n" "$HISTFILE"').strip()
+    files = [home / ".bash_history", home / path.split("/")[-1]]
+    text = "\n".join(file.read_text(errors="replace") for file in files if path and file.is_file())
+    missing = [name for name in ("first", "second") if f"echo from the {name} terminal" not in text]
+    if missing:
+        raise Miss("The terminal that is closed last overwrites what the other one learned. bash can append instead.", tried="two terminals, a command in each, close both, read the history file", got=f"lost: the {' and the '.join(missing)} terminal", wanted="both commands", name="no-histappend")  # fmt: skip
+
+
+@comfy.expects("the first letters and ↑ find an old command", points=0.5, needs="starts")
+def history_search(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.run("echo needle in the haystack")
+    for number in range(3):
+        terminal.run(f"true {number}")
+    terminal.clear().type("echo nee").press("UP")
+    if "echo needle in the haystack" not in terminal.line():
+        raise Miss("↑ goes to the last command instead of the last one that begins with what you typed. bash calls what you need history-search-backward; bind it to the arrow.", tried="echo nee↑", got=terminal.line(), wanted="echo needle in the haystack", name="no-search")  # fmt: skip
+
+
+@comfy.expects("rm asks before it deletes", points=0.5, needs="starts")
+def alias_safe(trial: Trial) -> None:
+    terminal = _terminal(trial)
+    terminal.run("mkdir -p try-me && touch try-me/one try-me/two try-me/three try-me/four try-me/five")
+    # As long as rm waits for an answer it runs, so there is no quiet to wait for.
+    terminal.clear().type("rm try-me/*").press("ENTER", patience=0.5)
+    question = terminal.text()
+    terminal.type("n", patience=0.2).press("ENTER", "CTRL-C", patience=0.5)
+    left = terminal.run("ls try-me").split()
+    if len(left) < 5:
+        raise Miss("It deleted without a question. An alias can make rm ask in your terminal; scripts are not touched by it.", tried="rm try-me/*  (five files), answer n", got=shorten(question, 4), wanted="a question, and five files left", name="rm-does-not-ask")  # fmt: skip
+
+
+# ---- 1.2 ------------------------------------------------------------------------------------------------------------
+
+SCRIPT = "bin/late_feeds.sh"
+
+late_feed = module.task(
+    "1.2",
+    "Which partner feed is late?",
+    files=[SCRIPT, "answers/late_feed.txt"],
+    hints=[
+        "Build the pipeline from left to right, and put “| head” at its end each time to look: first only the lines that are "
+        "late, then only the partner of each line, then count.",
+        "cut -d' ' -f4 takes the fourth word of a line. uniq only sees neighbours, so sort comes before it; uniq -c counts. "
+        "sort -rn sorts by number, the biggest first.",
+        "“LATE” also stands in file names that begin with LATEST. What stands before and after the word in the lines that "
+        "you mean? In a script the file is \"$1\", with the quotes.",
+        "grep exits with 1 where no line matches. With pipefail that ends a script on a perfect day. A pair of braces helps: "
+        "{ grep … || true; } | cut … ",
+    ],
+)  # fmt: skip
+
+
+@late_feed.expects("it is a script that can be started by its name", points=0.5)
+def script_runs(trial: Trial) -> None:
+    text = trial.read(SCRIPT)
+    first = text.split("\n", 1)[0]
+    if "\r" in text:
+        raise Miss("It has Windows line ends (CR LF); the system looks for an interpreter called “bash\\r”. Save it with LF.", tried=f"read ~/{SCRIPT}", got=repr(first), wanted="lines that end in \\n", name="crlf")  # fmt: skip
+    if not first.startswith("#!"):
+        raise Miss("The first line does not say who shall read it. Begin with #!/usr/bin/env bash", tried=f"head -1 ~/{SCRIPT}", got=first, wanted="#!/usr/bin/env bash", name="no-shebang")  # fmt: skip
+    if not os.access(trial.home / SCRIPT, os.X_OK):
+        raise Miss(f"It may not be executed. chmod +x ~/{SCRIPT}", tried=f"ls -l ~/{SCRIPT}", got=stat.filemode((trial.home / SCRIPT).stat().st_mode), wanted="an x among the rights", name="not-executable")  # fmt: skip
+    if len([line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]) == 0:
+        raise Miss("It does nothing yet: there is no command in it.", tried=f"read ~/{SCRIPT}", got=text, wanted="a pipeline", name="missing")  # fmt: skip
+
+
+def _late(trial: Trial, twist: str = "", name: str = "partner-feeds-2026-11-21.log"):
+    """The learner's script on a log it has not seen: what it printed, what is true, and the log itself."""
+
+    def make():
+        home = trial.scratch(lines=2000)
+        twists = trial.twists | ({twist} if twist else set())
+        day = home / "logs" / "partner-feeds-2026-11-21.log"
+        truth = feeds.write(day, trial.unseen, lines=20_000, twists=frozenset(twists))
+        log = day.rename(home / "logs" / name)
+        return trial.run([SCRIPT, f"logs/{name}"], home=home), truth, log
+
+    return trial.once(f"late {twist} {name}", make)
+
+
+def _pairs(out: str) -> list[tuple[str, int]]:
+    """(partner, count) for each line of output; count and name may stand in either order, `partner=` may stay."""
+    pairs = []
+    for line in out.splitlines():
+        words = line.replace("partner=", " ").split()
+        numbers = [word for word in words if word.isdigit()]
+        if len(words) == 2 and len(numbers) == 1:
+            words.remove(numbers[0])
+            pairs.append((words[0], int(numbers[0])))
+        elif words:
+            raise Miss("A line is not a count and a partner.", tried=f"{SCRIPT} another-day.log", got=line[:200], wanted="     42 bikebarn", name="form")  # fmt: skip
+    return pairs
+
+
+def _looks_like(truth: Counter, most: int = 6) -> str:
+    return "\n".join(f"{count:7d} {name}" for name, count in truth.most_common(most))
+
+
+@late_feed.expects("it counts the late files of each partner, on a log it has not seen", points=1.5, needs="script_runs")
+def counts(trial: Trial) -> None:
+    done, truth, log = _late(trial)
+    tried = f"{SCRIPT} another-day.log"
+    got = shorten((done.out or "(nothing)") + ("\n" + done.err if done.err else ""), 8)
+    pairs = _pairs(done.out)
+    if not pairs:
+        raise Miss("It printed nothing. Does it read the file that it is given as “$1”?", tried=tried, got=got, wanted=_looks_like(truth), name="no-output")  # fmt: skip
+    found = Counter(dict(pairs))
+    if len(pairs) > len(found):
+        raise Miss("Partners appear more than once: uniq only compares neighbours, so equal names must stand together first.", tried=tried, got=got, wanted=_looks_like(truth), name="uniq-before-sort")  # fmt: skip
+    if found != truth:
+        wide: Counter[str] = Counter()
+        every: Counter[str] = Counter()
+        for line in log.read_text().splitlines():
+            name = line.split(" ")[3].removeprefix("partner=")
+            every[name] += 1
+            wide[name] += "LATE" in line
+        if found == every:
+            raise Miss("These are all files, not the late ones.", tried=tried, got=got, wanted=_looks_like(truth), name="no-filter")  # fmt: skip
+        if found == +wide:
+            raise Miss("It also counts files that are called LATEST_…: their name contains the word, their status is OK.", tried=tried, got=got, wanted=_looks_like(truth), name="grep-too-wide")  # fmt: skip
+        raise Miss("The counts are not right.", tried=tried, got=got, wanted=_looks_like(truth), name="counts")  # fmt: skip
+
+
+@late_feed.expects("the worst comes first", points=0.5, needs="script_runs counts")
+def worst_first(trial: Trial) -> None:
+    done, truth, _ = _late(trial, "one digit")
+    numbers = [count for _, count in _pairs(done.out)]
+    if numbers != sorted(numbers, reverse=True):
+        name, say = "not-sorted", "The order is not by count, the biggest first."
+        if numbers == sorted(numbers):
+            name, say = "ascending", "The order is upside down: the smallest comes first."
+        elif list(map(str, numbers)) == sorted(map(str, numbers), reverse=True):
+            name, say = "sorted-as-text", "The counts are sorted as text, where 9 comes after 104. sort can compare numbers."
+        raise Miss(say, tried=f"{SCRIPT} a-quiet-day.log", got=done.out, wanted=_looks_like(truth, 8), name=name)
+
+
+@late_feed.expects("it takes any file, also one with a space in its name", points=0.5, needs="script_runs counts")
+def any_file(trial: Trial) -> None:
+    done, truth, log = _late(trial, name="partner feeds (copy).log")
+    if Counter(dict(_pairs(done.out))) != truth:
+        raise Miss("With a space in the name it does not find the file. $1 without quotes becomes two words; write \"$1\".", tried=f"{SCRIPT} '{log.name}'", got=shorten(done.err or done.out or "(nothing)", 5), wanted=_looks_like(truth), name="unquoted")  # fmt: skip
+
+
+@late_feed.expects("a perfect day is no failure, a missing file is one", points=0.5, needs="script_runs counts")
+def edges(trial: Trial) -> None:
+    done, _, _ = _late(trial, "none late")
+    if done.out.strip() or done.code:
+        raise Miss("On a day without a late file it should print nothing and exit with 0. grep exits with 1 where nothing matches.", tried=f"{SCRIPT} perfect-day.log; echo $?", got=f"{shorten(done.out + done.err, 4)}\nexit code {done.code}".strip(), wanted="nothing, exit code 0", name="no-match-fails")  # fmt: skip
+    missing = trial.run([SCRIPT, "logs/no-such.log"], home=trial.scratch(lines=2000))
+    if missing.code == 0:
+        raise Miss("The file is not there, and the script says that all is well. Whoever calls it believes that nobody was late.", tried=f"{SCRIPT} logs/no-such.log; echo $?", got=f"{shorten(missing.out + missing.err, 4)}\nexit code 0".strip(), wanted="an exit code other than 0", name="missing-file-passes")  # fmt: skip
+
+
+@late_feed.expects("~/answers/late_feed.txt names the partner", points=0.5)
+def partner_named(trial: Trial) -> None:
+    text = trial.read("answers/late_feed.txt").replace("partner=", " ")
+    words = [word for word in re.split(r"[\s,:]+", text) if word in feeds.PARTNERS]
+    lines = 200_000
+    truth = trial.once("today", lambda: _truth_of_today(trial, lines))
+    worst = truth.most_common(1)[0][0]
+    if words != [worst]:
+        name = "grep-too-wide" if words == [truth.most_common()[-1][0]] else "wrong-partner"
+        raise Miss("That is not the partner with the most late files." if words else "There is no partner's name in it.", tried="cat ~/answers/late_feed.txt", got=shorten(text, 3) or "(an empty file)", wanted="one name, as it is written in the log", name=name)  # fmt: skip
+
+
+def _truth_of_today(trial: Trial, lines: int) -> Counter:
+    home = trial.scratch(trial.seed, lines=10)
+    return feeds.write(home / "logs" / f"partner-feeds-{scenario.DAY}.log", trial.seed, lines=lines)
+
+
+# ---- 1.3 ------------------------------------------------------------------------------------------------------------
+
+FORM = "answers/loader.txt"
+KEYS = ("root_cause", "first_seen", "line")
+
+read_log = module.task(
+    "1.3",
+    "Read the log",
+    files=[FORM],
+    hints=[
+        "Do not read from the top. Ask for the places first: grep -n 'ERROR\\|Caused by' logs/loader.log",
+        "In Java the outer layers come first, and each “Caused by” goes one layer down. The last one of a chain is the root. "
+        "And a WARN that is followed by “continuing without …” was survived.",
+        "The same failure happened three times. You want the first: its ERROR line has the time, its last “Caused by” the "
+        "class, and grep -n has told you the number of that line.",
+    ],
+)
+
+
+def _loader_form(trial: Trial) -> dict[str, str]:
+    answers = trial.answers(FORM, KEYS)
+    if not answers:
+        raise Miss("The form is still empty. Write behind the colons what you found.", tried=f"read ~/{FORM}", got="\n".join(f"{key}:" for key in KEYS), wanted="a value for each", name="missing")  # fmt: skip
+    return answers
+
+
+def _given(answers: dict[str, str], key: str) -> str:
+    if key not in answers:
+        raise Miss(f"There is nothing behind “{key}:” yet.", tried=f"read ~/{FORM}", got=f"{key}:", wanted=f"{key}: …", name="missing")  # fmt: skip
+    return answers[key]
+
+
+@read_log.expects("the root cause is named", points=1)
+def root_cause(trial: Trial) -> None:
+    text, answer = loader.log(trial.seed)
+    given = _given(_loader_form(trial), "root_cause")
+    name = re.split(r"[:\s]", given.removeprefix("Caused by:").strip())[0]
+    if name.split(".")[-1] == answer.root_cause.split(".")[-1]:
+        return
+    kind = name.split(".")[-1]
+    say, misconception = "That is not the root of the failure.", "wrong-cause"
+    if kind in ("ConnectException", "MetricsException"):
+        say = "That one was survived: read the line after it. The job went on for minutes, and failed over something else."
+        misconception = "decoy"
+    elif kind in ("LoaderException", "StepFailedException", "JobExecutionException"):
+        say = "That is a layer above: it says that something failed below it. Follow “Caused by” further down, to the last one."
+        misconception = "stopped-halfway"
+    elif kind == "IOException":
+        say = "“Suppressed” came up while cleaning up after the failure. It is a consequence, not the cause."
+        misconception = "suppressed"
+    elif kind not in text:
+        say = "This name does not stand in the log. Copy the class as it is written there."
+        misconception = "not-in-log"
+    raise Miss(say, tried=f"root_cause in ~/{FORM}", got=given, wanted="the class behind the last “Caused by” of the failure", name=misconception)  # fmt: skip
+
+
+@read_log.expects("the first bad moment is found", points=1)
+def first_seen(trial: Trial) -> None:
+    text, answer = loader.log(trial.seed)
+    given = _given(_loader_form(trial), "first_seen")
+    clock = re.search(r"(\d{2}:\d{2}:\d{2})", given)
+    if clock and clock[1] == answer.first_seen[11:19]:
+        return
+    say, name = "That is not when it first went wrong.", "wrong-time"
+    if not clock:
+        say, name = "No time was found in it; write it as in the log.", "form"
+    elif re.search(rf"{clock[1]}Z ERROR", text):
+        say, name = "It had gone wrong before that: this is a later attempt, or the end.", "last-not-first"
+    elif re.search(rf"{clock[1]}Z WARN", text):
+        say, name = "At that moment a warning was written, and survived.", "decoy"
+    raise Miss(say, tried=f"first_seen in ~/{FORM}", got=given, wanted=f"a time like {answer.first_seen[:11]}HH:MM:SSZ", name=name)  # fmt: skip
+
+
+@read_log.expects("the line that matters is found", points=1)
+def line(trial: Trial) -> None:
+    text, answer = loader.log(trial.seed)
+    given = _given(_loader_form(trial), "line")
+    number = re.search(r"\d+", given.replace(",", ""))
+    if number and int(number[0]) == answer.line:
+        return
+    lines = text.splitlines()
+    at = int(number[0]) if number else 0
+    there = lines[at - 1] if 0 < at <= len(lines) else ""
+    say, name = "Another line of the log matters.", "wrong-line"
+    if not number:
+        say, name = "No number was found in it.", "form"
+    elif at == answer.line - 1 or at == answer.line + 1:
+        say, name = "One line off. grep -n counts from 1, and so do we.", "off-by-one"
+    elif answer.root_cause in there:
+        say, name = "The right words, but of a later attempt. The first one matters.", "last-not-first"
+    elif "ERROR" in there:
+        say, name = "This line says that it failed. We look for the one that says why.", "symptom"
+    raise Miss(say, tried=f"line in ~/{FORM}", got=f"{given}: {there.strip()[:120]}", wanted="the number of the line that names the root cause for the first time", name=name)  # fmt: skip
+
+
+# ---- 1.4 ------------------------------------------------------------------------------------------------------------
+
+EXPORT = "jobs/export.sh"
+DAY = "2026-11-19"
+
+loud = module.task(
+    "1.4",
+    "A script that fails loudly",
+    files=[EXPORT],
+    hints=[
+        "Try it by hand on a broken day: take a column out of a line of ~/warehouse/orders-2026-11-16.tsv, run the job, "
+        "then echo $?. (“opslab reset 1.4” gives you the file back.)",
+        "set -euo pipefail, as the first command: -e ends at the first failure, pipefail lets a pipeline fail where any part "
+        "of it fails, -u refuses variables that are not set.",
+        "Temporary files: work=$(mktemp -d) makes a folder that nobody else has; trap 'rm -rf \"$work\"' EXIT removes it "
+        "whatever happens. Publish as the very last step, when all is there.",
+        "To say what failed: trap 'echo \"export of $day failed\" >&2' ERR. And quote: \"$1\", \"$work/orders.csv.gz\".",
+    ],
+)  # fmt: skip
+
+
+def _export(trial: Trial, *days: str, before: str = "", after: str = "", fault: str = "", env: dict | None = None):
+    """Run the learner's export in a fresh world: (what came back, the outbox afterwards, what should be in it)."""
+    home = trial.scratch(lines=10)
+    days = days or (DAY,)
+    wanted = {f"orders-{day}.csv.gz": scenario.orders(home, day, trial.unseen, fault=fault) for day in days}
+    if fault == "outbox":
+        (home / "outbox").rmdir()
+    # What lies in the temporary folder of the jail goes with the jail, so it is looked at before that ends.
+    listing = 'find /tmp "$HOME" -path "$HOME/outbox" -prune -o -path "$HOME/.cache" -prune -o -print | sort'
+    start = f"bash {EXPORT} {' '.join(_quoted(day) for day in days[:1])}"
+    script = before or f"{start}; code=$?"
+    wrapper = f"{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > \"$HOME/outbox.left\" ; exit $code"  # noqa: E501
+    done = trial.run(["bash", "-c", wrapper], home=home, env=env)
+    outbox = {}
+    if (home / "outbox").is_dir():
+        for entry in sorted((home / "outbox").iterdir()):
+            outbox[entry.name] = _unpacked(entry)
+    left_file = home / "outbox.left"
+    left = [name for name in left_file.read_text().splitlines() if "/tmp/." not in name] if left_file.exists() else []
+    shown = str(trial.home)
+    return done, outbox, wanted, [name.replace(shown, "~").replace(str(home), "~") for name in left]
+
+
+def _quoted(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def _unpacked(path: Path) -> str:
+    try:
+        with gzip.open(path, "rt") as file:
+            return file.read(4 * 1024 * 1024)
+    except (OSError, EOFError, UnicodeDecodeError):
+        return "(not a whole gzip file)"
+
+
+def _said(done) -> str:
+    return f"{shorten((done.out + done.err).strip(), 6)}\nexit code {done.code}".strip()
+
+
+@loud.expects("on a good day it publishes all orders and exits with 0", points=0)
+def good_day(trial: Trial) -> None:
+    trial.read(EXPORT)
+    done, outbox, wanted, _ = _export(trial)
+    (name, text), *_ = wanted.items()
+    if done.code or outbox.get(name) != text:
+        rows = outbox[name].count("\n") - 1 if name in outbox else 0
+        raise Miss("A good day must still work.", tried=f"{EXPORT} {DAY}; echo $?", got=f"{_said(done)}\noutbox: {', '.join(outbox) or 'empty'}; rows: {rows}", wanted=f"outbox/{name} with {text.count(chr(10)) - 1} rows, exit code 0", name="breaks-good-day")  # fmt: skip
+
+
+def _must_fail(trial: Trial, fault: str, tried: str) -> None:
+    done, outbox, _, _ = _export(trial, fault=fault)
+    if done.code == 0:
+        raise Miss("It failed and reported success: exit code 0. Nobody will be called tonight.", tried=tried, got=_said(done), wanted="an exit code other than 0", name="green-but-broken")  # fmt: skip
+    if outbox:
+        name, text = next(iter(outbox.items()))
+        raise Miss("It does exit with a failure, but it has published what it had. Finance reads half a day and does not know.", tried=tried, got=f"outbox/{name} with {max(text.count(chr(10)) - 1, 0)} rows, exit code {done.code}", wanted="an empty outbox", name="half-published")  # fmt: skip
+
+
+@loud.expects("it fails, and publishes nothing, when the middle step fails", points=1, needs="good_day")
+def middle_step(trial: Trial) -> None:
+    _must_fail(trial, "bad row", f"{EXPORT} {DAY}, where one line of the day has lost a column")
+
+
+@loud.expects("it fails, and publishes nothing, when the first step breaks off", points=0.5, needs="good_day")
+def first_step(trial: Trial) -> None:
+    _must_fail(trial, "cut off", f"{EXPORT} {DAY}, where the warehouse hangs up half way")
+
+
+@loud.expects("it fails when publishing fails", points=0.5, needs="good_day")
+def last_step(trial: Trial) -> None:
+    _must_fail(trial, "outbox", f"{EXPORT} {DAY}, where the outbox is not there")
+
+
+@loud.expects("it says on stderr which day failed, and never “done”", points=0.5, needs="good_day middle_step")
+def says_so(trial: Trial) -> None:
+    done, _, _, _ = _export(trial, fault="bad row")
+    if "done" in done.out:
+        raise Miss("It says “done” about an export that failed.", tried=f"{EXPORT} {DAY} (a broken day)", got=_said(done), wanted="no “done”", name="says-done")  # fmt: skip
+    if DAY not in done.err:
+        on_stdout = DAY in done.out
+        raise Miss("The message went to stdout, where it is taken for output. >&2 sends it to stderr." if on_stdout else "Whoever is called at night reads stderr first. Which export was it, of which day? A trap on ERR can say it.", tried=f"{EXPORT} {DAY} 2> errors (a broken day)", got=shorten(done.err.strip() or "(nothing on stderr)", 5), wanted=f"a line with {DAY}", name="stdout" if on_stdout else "silent")  # fmt: skip
+
+
+@loud.expects("it leaves no temporary files behind, however it ends", points=0.5, needs="good_day")
+def tidy(trial: Trial) -> None:
+    stopped = f"set -m; bash {EXPORT} {DAY} & pid=$!; sleep 0.4; kill -TERM -- -$pid; wait $pid; code=0; sleep 0.2"
+    cases = (
+        ("a good day", {}),
+        ("a broken day", {"fault": "bad row"}),
+        ("stopped with a signal half way", {"before": stopped, "env": {"WAREHOUSE_IS_SLOW": "1"}}),
+    )
+    for title, case in cases:
+        _, _, _, left = _export(trial, **case)
+        if left:
+            raise Miss("Something was left behind. trap '…' EXIT cleans up on every way out.", tried=f"{EXPORT} {DAY}: {title}; then look around", got=shorten("\n".join(left), 6), wanted="nothing new outside of the outbox", name="leftovers")  # fmt: skip
+
+
+@loud.expects("two at the same time do not disturb each other", points=0.5, needs="good_day")
+def two_at_once(trial: Trial) -> None:
+    other = "2026-11-20"
+    both = f"bash {EXPORT} {DAY} & one=$!; bash {EXPORT} {other} & two=$!; code=0; wait $one || code=$?; wait $two || code=$?"
+    done, outbox, wanted, _ = _export(trial, DAY, other, before=both, env={"WAREHOUSE_IS_SLOW": "0.3"})
+    if outbox != wanted:
+        wrong = [name for name in wanted if outbox.get(name) != wanted[name]]
+        raise Miss("They share a temporary file, and each writes over the other. mktemp gives each run a name of its own.", tried=f"{EXPORT} {DAY} &  {EXPORT} {other} &  wait", got=f"not right: {', '.join(wrong)}\n{_said(done)}", wanted="both days, whole", name="shared-temp-file")  # fmt: skip
+
+
+@loud.expects("a day with a space in its name works", points=0.5, needs="good_day")
+def with_space(trial: Trial) -> None:
+    day = "2026-11-19 rerun"
+    done, outbox, wanted, _ = _export(trial, day)
+    if done.code or outbox != wanted:
+        raise Miss("With a space in it, $1 without quotes becomes two words.", tried=f'{EXPORT} "{day}"', got=_said(done), wanted=f"outbox/orders-{day}.csv.gz, exit code 0", name="unquoted")  # fmt: skip
+
+
+# ---- 1.5 ------------------------------------------------------------------------------------------------------------
+
+PLACE = ".secrets/warehouse"
+REPORT = "jobs/report.sh"
+
+secrets = module.task(
+    "1.5",
+    "passwords.txt",
+    files=[".secrets", "jobs", "bin", "notes", "passwords.txt", ".bash_history", RC],
+    hints=[
+        "First find all places: grep -rlF 'THE-PASSWORD' ~  lists the files that hold it (and is itself in your history "
+        "afterwards, unless it starts with a space and HISTCONTROL has ignorespace).",
+        "mkdir -m 700 ~/.secrets; then the password, alone on one line, in ~/.secrets/warehouse; chmod 600 for the file. "
+        "6 is read and write for you, the two 0 are nothing for everybody else.",
+        "Arguments of a command are seen by everybody who types ps. “head ~/tools/warehouse” shows two other ways to hand it "
+        "the password. Deleting a line from the running history: history -d NUMBER; from the file: an editor.",
+        "report.sh then needs neither the password nor a variable with it in the file: "
+        'warehouse --password-file "$HOME/.secrets/warehouse" report',
+    ],
+)  # fmt: skip
+
+
+def _report(trial: Trial, home: Path):
+    return trial.run(["bash", REPORT], home=home)
+
+
+@secrets.expects("the report still works", points=0)
+def report_works(trial: Trial) -> None:
+    trial.read(REPORT)
+    done = _report(trial, trial.scratch(trial.seed, lines=10))
+    if done.code or "bikes" not in done.out:
+        raise Miss("The report itself must go on working.", tried=f"{REPORT}; echo $?", got=_said(done), wanted="sales per category, exit code 0", name="report-broken")  # fmt: skip
+
+
+@secrets.expects("the password is in ~/.secrets/warehouse, for nobody's eyes but yours", points=1)
+def right_place(trial: Trial) -> None:
+    text = trial.read(PLACE)
+    if text.strip() != scenario.password(trial.seed):
+        raise Miss("The file is there, but does not hold just the password: one line, nothing else, no quotes.", tried=f"read ~/{PLACE}", got="(something else)" if text.strip() else "(empty)", wanted="the password of report_bot, alone on its line", name="not-the-password")  # fmt: skip
+    for path, wanted in ((trial.home / PLACE, 0o600), ((trial.home / PLACE).parent, 0o700)):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            shown = "~/" + str(path.relative_to(trial.home))
+            raise Miss(f"Others may look into it. chmod {wanted:o} {shown}", tried=f"ls -ld {shown}", got=f"{stat.filemode(path.stat().st_mode)} ({mode:o})", wanted=f"{wanted:o}", name="open-to-others")  # fmt: skip
+
+
+@secrets.expects("and in no other file, history included", points=1, needs="right_place")
+def nowhere_else(trial: Trial) -> None:
+    secret = scenario.password(trial.seed).encode()
+    found = []
+    for folder, names, files in os.walk(trial.home):
+        names[:] = [name for name in names if not (Path(folder) / name).is_symlink()]
+        for name in files:
+            path = Path(folder) / name
+            if path == trial.home / PLACE or path.is_symlink() or not path.is_file() or path.stat().st_size > 50_000_000:
+                continue
+            try:
+                if secret in path.read_bytes():
+                    found.append("~/" + str(path.relative_to(trial.home)))
+            except OSError:
+                continue
+    if found:
+        raise Miss("Whoever gets a copy of one of these files gets the password.", tried="search every file of the workspace for the password", got="\n".join(sorted(found)), wanted=f"only ~/{PLACE}", name="still-in-history" if found == ["~/.bash_history"] else "still-there")  # fmt: skip
+
+
+@secrets.expects("while the report runs, the process list does not show it", points=1, needs="report_works right_place")
+def not_in_ps(trial: Trial) -> None:
+    home = trial.scratch(trial.seed, lines=10)
+    tool = home / "tools" / "warehouse"
+    tool.rename(home / "tools" / "warehouse.real")
+    tool.write_text(LOOK_AROUND)
+    tool.chmod(0o755)
+    done = _report(trial, home)
+    seen = home / ".seen"
+    if not seen.is_file():
+        raise Miss("The report did not ask the warehouse.", tried=REPORT, got=_said(done), wanted="a call of “warehouse … report”", name="warehouse-not-asked")  # fmt: skip
+    secret = scenario.password(trial.seed)
+    shown = [line for line in seen.read_text(errors="replace").splitlines() if secret in line]
+    if shown:
+        raise Miss("Everybody on this machine who typed ps at that moment could read it.", tried=f"ps, while {REPORT} runs", got="\n".join(sorted(set(shown))).replace(secret, "THE-PASSWORD"), wanted="command lines without the password", name="in-ps")  # fmt: skip
+
+
+LOOK_AROUND = """\
+#!/usr/bin/env bash
+# Stands in front of the real command for one check: notes what `ps` would show everybody, then lets it do its work.
+if [ -d /proc/self ]; then
+    for process in /proc/[0-9]*; do tr '\\0' ' ' < "$process/cmdline"; echo; done > "$HOME/.seen" 2> /dev/null
+else
+    ps -A -o args > "$HOME/.seen"
+fi
+exec "$HOME/tools/warehouse.real" "$@"
+"""
+
+
+@secrets.expects("it is read when the report runs: change it in that one place, and the report follows", points=1, needs="report_works right_place")  # fmt: skip
+def one_place(trial: Trial) -> None:
+    home = trial.scratch(trial.seed, lines=10)
+    fresh = scenario.password(trial.seed + 1000)
+    (home / PLACE).write_text(fresh + "\n")
+    scenario.set_password(home, fresh)
+    done = _report(trial, home)
+    if done.code or "bikes" not in done.out:
+        raise Miss("Somebody rotated the password, in the warehouse and in that file. The report still uses the old one.", tried=f"a new password in ~/{PLACE}; {REPORT}", got=_said(done), wanted="the report", name="copied")  # fmt: skip

@@ -1,0 +1,135 @@
+"""The command line of the course: the same as in the notebooks, and what starts and examines it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from opslab import course, lab
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="opslab")
+def main() -> None:
+    """A course in the ops that data people need. Start with: opslab learn"""
+
+
+def _plainly(function, *arguments) -> None:
+    """Call, and turn what a learner should read into one line and exit code 1."""
+    try:
+        function(*arguments)
+    except lab.NotYet:
+        sys.exit(1)  # the card has said it all
+    except lab.LabError as error:
+        raise click.ClickException(str(error)) from None
+
+
+@main.command()
+@click.option("--port", default=0, help="A fixed port; by default the next free one from 8888 on.")
+@click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
+def learn(port: int, browser: bool) -> None:
+    """Start JupyterLab with the first lesson open and a terminal beside it."""
+    from opslab import launch
+
+    sys.exit(launch.learn(port=port, browser=browser))
+
+
+@main.command()
+@click.argument("module", required=False)
+@click.option("--in-lab", is_flag=True, hidden=True)
+def shell(module: str | None, in_lab: bool) -> None:
+    """Open the world's bash in this terminal. MODULE: 01, …; by default the one that was opened last."""
+    from opslab import launch
+
+    _plainly(lambda: sys.exit(launch.shell(module)))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def doctor(as_json: bool) -> None:
+    """Say what is on this machine, what is missing, which module needs it and how to get it."""
+    from opslab import doctor
+
+    sys.exit(doctor.main(json=as_json))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def tasks(as_json: bool) -> None:
+    """List the tasks: number, title, points."""
+    from opslab import checks
+
+    rows = [
+        {"id": task.id, "title": task.title, "module": module.stem, "points": task.points}
+        for module in map(checks.load, sorted(course.TOPICS))
+        for task in module.tasks
+    ]
+    if as_json:
+        click.echo(json.dumps(rows, indent=1))
+        return
+    for row in rows:
+        click.echo(f"{row['id']:<5}{row['title']:<34}{row['module']:<18}{row['points']:>4g} points")
+
+
+@main.command()
+@click.argument("task")
+def check(task: str) -> None:
+    """Check a task, e.g. 1.2. Exit code 0 if all of it holds."""
+    _plainly(lab.check, task)
+
+
+@main.command()
+@click.argument("task")
+def hint(task: str) -> None:
+    """Show the next hint of a task, e.g. 1.2."""
+    _plainly(lab.hint, task)
+
+
+@main.command()
+@click.argument("what")
+def reset(what: str) -> None:
+    """Bring a task (1.2) or a module (01) back to its start. A copy of what was there is kept."""
+    _plainly(lab.reset, what)
+
+
+@main.command()
+def progress() -> None:
+    """Show what was reached so far."""
+    _plainly(lab.progress)
+
+
+@main.command()
+@click.argument("module")
+def stop(module: str) -> None:
+    """Stop the background server of a module's world. Nothing is lost; the next check starts it again."""
+
+    def quietly() -> None:
+        home = course.assignment_workspace(lab._stem(module), lab.START)
+        click.echo("Stopped." if lab.stop(home) else "None was running.")
+
+    _plainly(quietly)
+
+
+@main.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--module", default="01", show_default=True)
+@click.option("--hidden", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The hidden.toml to use.")
+def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
+    """For instructors: grade workspaces in the full jail, hidden checks included, without nbgrader."""
+    from opslab import checks
+    from opslab.card import number
+
+    found = checks.load(lab._stem(module))
+    if hidden is None and (root := course.root()):
+        hidden = root / "solutions" / found.stem / "hidden.toml"
+    for folder in folders:
+        reports = [checks.grade(task.id, folder, hidden=hidden) for task in found.tasks]
+        each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
+        click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Which modules there are and where the course keeps its things. Light: a notebook kernel imports it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+TOPICS = {"00": "start_here", "01": "shell_setup"}
+"""Number to topic: the stem that every file of a module is named by, `01_shell_setup`."""
+
+
+def stem_of(number: str | int) -> str:
+    """The stem of a module: '01' or 1 gives '01_shell_setup'. Raises LookupError with the numbers there are."""
+    text = str(number)
+    key = f"{int(text):02d}" if text.isdigit() else text[:2]
+    if key not in TOPICS or text not in (key, str(int(key)), f"{key}_{TOPICS[key]}"):
+        raise LookupError(f"there is no module {number!r}; there are {', '.join(sorted(TOPICS))}")
+    return f"{key}_{TOPICS[key]}"
+
+
+def number_of(task_id: str) -> str:
+    """The module number of a task id: '1.2' gives '01'. Raises LookupError where it is not the form of a task id."""
+    head, dot, tail = str(task_id).partition(".")
+    if not (dot and head.isdigit() and tail.isdigit()):
+        raise LookupError(f"{task_id!r} is not the number of a task; one looks like 1.2")
+    number = f"{int(head):02d}"
+    if number not in TOPICS:
+        raise LookupError(f"there is no task {task_id!r}: there are only the modules {', '.join(sorted(TOPICS))}")
+    return number
+
+
+def root(start: str | Path | None = None) -> Path | None:
+    """The folder of the course: the nearest at or above `start` (default: OPSLAB_COURSE_ROOT, then this package) that
+    has lessons/ and exercises/; None where there is none."""
+    named = os.environ.get("OPSLAB_COURSE_ROOT") if start is None else None
+    place = Path(named or start or __file__).resolve()
+    for folder in (place, *place.parents):
+        if (folder / "lessons").is_dir() and (folder / "exercises").is_dir():
+            return folder
+    return None
+
+
+def state(near: str | Path) -> Path:
+    """The folder for what the course remembers (progress, kept copies): OPSLAB_STATE, or .opslab in the course root above
+    `near`, or .opslab in `near` itself, for an assignment that was handed out alone."""
+    if os.environ.get("OPSLAB_STATE"):
+        return Path(os.environ["OPSLAB_STATE"])
+    return (root(near) or Path(near)) / ".opslab"
+
+
+def assignment_workspace(number: str | int, near: str | Path) -> Path:
+    """Where the workspace of a module's assignment is, for a notebook (or terminal) that was started in `near`."""
+    stem = stem_of(number)
+    near = Path(near).resolve()
+    for folder in (near, *near.parents):
+        if folder.name == stem:
+            return folder / "workspace"
+    course = root(near) or root()
+    return (course / "exercises" / stem if course else near / stem) / "workspace"
+
+
+def lesson_workspace(number: str | int, near: str | Path) -> Path:
+    """Where a lesson plays: made anew each time, apart from the assignment."""
+    return state(near) / "lessons" / stem_of(number)

@@ -1,0 +1,390 @@
+"""The light side of the lab: what a notebook's kernel and the command line import. No moto, no pandas, no pexpect.
+
+It starts the lab server of a world where none is running, asks it, and shows what comes back. Every mistake that a learner
+can make comes out as one line, `LabError`, without a traceback.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from opslab import course
+from opslab.card import Card, Note, Picture, Table, number
+from opslab.worlds import workspace
+
+START = Path(os.environ.get("OPSLAB_START") or os.getcwd())
+"""Where the notebook lies: the folder that its kernel was started in, remembered before `open` goes elsewhere."""
+
+START_SECONDS = 20
+PASSED_ON = ("JPY_", "JUPYTER", "IPYTHON", "IPY", "MPL", "NBGRADER", "OPSLAB_", "PYDEVD", "COLUMNS", "LINES")
+
+
+class LabError(Exception):
+    """Something is not as it has to be; the text is one sentence that says what to do. Shown without a traceback."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+class NotYet(LabError):
+    """A check in which something is still missing. The card above it says what."""
+
+
+# ---- speaking with the server -----------------------------------------------------------------------------------------
+
+
+def fingerprint() -> str:
+    """What the code of this package looks like now: a server that runs other code is replaced."""
+    stamp = hashlib.sha1()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        status = path.stat()
+        stamp.update(f"{path}{status.st_mtime_ns}{status.st_size}".encode())
+    return stamp.hexdigest()[:16]
+
+
+def socket_path(home: Path) -> Path:
+    """Where the server of a workspace listens. Short, because the system allows only about a hundred letters."""
+    folder = Path(tempfile.gettempdir()) / f"opslab-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise LabError(f"{folder} belongs to somebody else or is open to others; it has to be yours alone. Remove it.")
+    return folder / f"{hashlib.sha1(str(home).encode()).hexdigest()[:16]}.sock"
+
+
+def ask(home: Path, op: str, *, tell: Callable[[str], None] = lambda text: None, **arguments: Any) -> Any:
+    """Ask the server of a workspace and wait for the answer; start it where it is not running.
+
+    tell: called with a few words now and then while it works. Raises LabError with what the server says is wrong.
+    """
+    path = socket_path(home)
+    for last_try in (False, True):
+        if op != "hello" or not path.exists():
+            _make_sure(home, path)
+        try:
+            return _exchange(path, {"op": op, **arguments}, tell)
+        except (ConnectionError, FileNotFoundError) as error:
+            if last_try:
+                raise LabError(f"The lab server of {home} does not answer ({error}). Its log: {_log(home)}") from None
+            path.unlink(missing_ok=True)
+
+
+def _exchange(path: Path, request: dict[str, Any], tell: Callable[[str], None]) -> Any:
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        with connection.makefile("r", encoding="utf-8") as lines:
+            for line in lines:
+                message = json.loads(line)
+                if "tell" in message:
+                    tell(message["tell"])
+                elif "error" in message:
+                    raise LabError(message["error"])
+                else:
+                    return message["result"]
+    raise ConnectionError("it went away in the middle of the answer")
+
+
+def _make_sure(home: Path, path: Path) -> None:
+    """See to it that a server with today's code listens on `path`."""
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(OSError):
+            if _exchange(path, {"op": "hello"}, lambda text: None)["fingerprint"] == fingerprint():
+                return
+            _exchange(path, {"op": "stop"}, lambda text: None)
+        path.unlink(missing_ok=True)
+        state = course.state(home.parent)
+        try:
+            state.mkdir(parents=True, exist_ok=True)
+            log = _log(home).open("ab")
+        except OSError as error:
+            raise LabError(f"The course cannot write into {state} ({error.strerror}). Give yourself the right, or set OPSLAB_STATE.") from None  # fmt: skip
+        with log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "opslab.server", str(home), str(state), str(path)],
+                cwd="/",
+                env=_environment_of_server(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                # The lock must not live on in the server.
+                close_fds=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                _exchange(path, {"op": "hello"}, lambda text: None)
+                return
+            if process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise LabError(f"The lab server did not start. Its log: {_log(home)}; “opslab doctor” may tell why.")
+
+
+def _environment_of_server() -> dict[str, str]:
+    """What the server needs to know of this process, and nothing that belongs to the machine's user."""
+    names = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CONDA_PREFIX", "OPSLAB_STATE", "OPSLAB_COURSE_ROOT")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    scripts = str(Path(sys.executable).parent)
+    path = kept.get("PATH", os.defpath)
+    kept["PATH"] = path if scripts in path.split(os.pathsep) else f"{scripts}{os.pathsep}{path}"
+    return {**kept, "HOME": tempfile.gettempdir(), "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _log(home: Path) -> Path:
+    return course.state(home.parent) / "server.log"
+
+
+# ---- worlds -----------------------------------------------------------------------------------------------------------
+
+
+def prepare(home: Path, stem: str, *, anew: bool = False, tell: Callable[[str], None] = lambda text: None) -> bool:
+    """Have the workspace made where it is missing, and note it as the one in use. Returns whether it was made now."""
+    made = ask(home, "build", stem=stem, anew=anew, tell=tell)["made"]
+    with contextlib.suppress(OSError):
+        (course.state(home.parent) / "current").write_text(f"{home}\n")
+    return made
+
+
+def enter(home: Path) -> None:
+    """Make the workspace the world of this process: its environment and its working directory."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    os.environ.clear()
+    os.environ.update({**kept, **workspace.environment(home), "OPSLAB_START": str(START)})
+    os.chdir(home)
+
+
+def here(task_or_module: str = "") -> Path:
+    """The workspace that is meant: the world this process is in, or else the assignment's.
+
+    Raises LabError where that world has not been made, or belongs to another module.
+    """
+    named = os.environ.get("OPSLAB_WORLD")
+    wanted = _stem(task_or_module) if task_or_module else ""
+    if named:
+        home = Path(named)
+        stem = _stem_of_world(home)
+        if not wanted or not stem or stem == wanted:
+            return home
+    if not wanted:
+        raise LabError('No world is open here. The first cell of the notebook opens one: opslab.open("01")')
+    home = course.assignment_workspace(wanted, START)
+    if not (home / workspace.NOTE).is_file():
+        raise LabError(f'The world of module {wanted[:2]} is not open. Run this first: opslab.open("{wanted[:2]}")')
+    return home
+
+
+def _stem(task_or_module: str) -> str:
+    text = str(task_or_module)
+    try:
+        return course.stem_of(course.number_of(text) if "." in text else text)
+    except LookupError as error:
+        raise LabError(f"{error.args[0]}.") from None
+
+
+def _task(task: str) -> str:
+    """The id of a task as text. Raises LabError where it has not the form of one."""
+    try:
+        course.number_of(str(task))
+    except LookupError as error:
+        raise LabError(f"{error.args[0]}.") from None
+    return str(task)
+
+
+def _stem_of_world(home: Path) -> str:
+    try:
+        return json.loads((home / workspace.NOTE).read_text())["module"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+# ---- what a notebook calls --------------------------------------------------------------------------------------------
+
+
+def _show(thing: Any) -> None:
+    """Show a card: as HTML in a notebook, as text elsewhere."""
+    if "IPython" in sys.modules:
+        from IPython import get_ipython
+        from IPython.display import display
+
+        if get_ipython() is not None:
+            display(thing)
+            return
+    print(thing)
+
+
+class _Telling:
+    """Shows what is being done on one line that is overwritten, and takes it away at the end."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.shown = None
+        self.live = sys.stderr.isatty() and "ipykernel" not in sys.modules
+        self.notebook = "ipykernel" in sys.modules and not os.environ.get("NBGRADER_EXECUTION")
+
+    def __call__(self, text: str) -> None:
+        # What is over in a moment needs no line about it.
+        if time.monotonic() - self.started < 0.7:
+            return
+        if self.live:
+            print(f"\r\033[K… {text}", end="", file=sys.stderr, flush=True)
+            self.shown = True
+        elif self.notebook:
+            from IPython.display import clear_output
+
+            clear_output(wait=True)
+            print(f"… {text}")
+            self.shown = True
+
+    def done(self) -> None:
+        if self.shown and self.live:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        elif self.shown:
+            from IPython.display import clear_output
+
+            clear_output(wait=True)
+
+
+@contextlib.contextmanager
+def _telling():
+    telling = _Telling()
+    try:
+        yield telling
+    finally:
+        telling.done()
+
+
+def open(number: str | int) -> None:
+    """Open the world of a module's assignment and go there: files, HOME, PATH and everything else are those of the world.
+
+    number: '01'. The workspace is made where it is missing; what is in it stays as it is. Raises LabError.
+    """
+    stem = _stem(str(number))
+    home = course.assignment_workspace(stem, START)
+    with _telling() as tell:
+        made = prepare(home, stem, tell=tell)
+    enter(home)
+    first = "Your desk is ready." if made else "Welcome back. Your desk is as you left it."
+    _show(
+        Note(
+            f"Module {stem[:2]}: {first}",
+            f"~ is now the folder {_shown(home)}. Cells that begin with %%bash, and the terminal, work there.",
+            f"Terminal: File > New > Terminal, then: opslab shell {stem[:2]}",
+        )
+    )
+
+
+def lesson(number: str | int) -> None:
+    """Open the world of a lesson and go there. It is made anew each time, so nothing can be broken. Raises LabError."""
+    stem = _stem(str(number))
+    home = course.lesson_workspace(stem, START)
+    with _telling() as tell:
+        prepare(home, stem, anew=True, tell=tell)
+    enter(home)
+    _show(Note(f"Lesson {stem[:2]}: a fresh desk.", "Break what you like. Run this cell again and all is as before."))
+
+
+def _shown(path: Path) -> str:
+    top = course.root(START)
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(top or START))
+    return str(path)
+
+
+def check(task: str) -> None:
+    """Check a task ('1.2') and show the card. Raises NotYet, one line long, where points are missing."""
+    home = here(_task(task))
+    with _telling() as tell:
+        report = ask(home, "check", task=str(task), tell=tell)
+    _show(Card(report))
+    if not report["done"]:
+        raise NotYet(f"{report['task']}: {number(report['score'])} of {number(report['points'])} points. The card above says what is missing.")  # fmt: skip
+
+
+def hint(task: str) -> None:
+    """Show the next hint of a task ('1.2'), one rung further each time. Raises LabError."""
+    given = ask(here(_task(task)), "hint", task=str(task))
+    rung = f"Hint {given['rung']} of {given['of']}" if given["of"] else "No hint"
+    _show(Note(f"{given['task']} · {rung}", given["text"], kind="open"))
+
+
+def reset(what: str) -> None:
+    """Bring a task ('1.2') or a module ('01') back to its start. A copy of what was there is kept. Raises LabError."""
+    stem = _stem(str(what))
+    home = here(stem)
+    with _telling() as tell:
+        text = str(what) if "." in str(what) else stem[:2]
+        done = ask(home, "reset", what=text, stem=stem, tell=tell)
+    if "OPSLAB_WORLD" in os.environ:
+        os.chdir(home)  # the folder may be a new one under the same name
+    kept = f"What was there is kept in {_shown(Path(done['kept']))}" if done["kept"] else "There was nothing to keep."
+    _show(Note(f"Back at the start: {done['what']}.", kept))
+
+
+def progress() -> None:
+    """Show what was reached so far, task by task. Raises LabError."""
+    _show(Table("Your progress", *progress_rows(course.state(START))))
+
+
+def progress_rows(state: Path) -> tuple[list[dict[str, Any]], str]:
+    """(a row for each graded task, a closing sentence) from what the course remembers."""
+    from opslab import checks  # only here: the check modules are heavier than all the rest
+
+    try:
+        known = json.loads((state / "progress.json").read_text())
+    except (OSError, ValueError):
+        known = {}
+    rows, score, points = [], 0.0, 0.0
+    for key in sorted(course.TOPICS):
+        for task in checks.load(key).tasks:
+            entry = known.get(task.id, {})
+            best, tries, hints = entry.get("best", 0), entry.get("tries", 0), entry.get("hints", 0)
+            note = "not tried yet" if not tries else f"{tries} {'try' if tries == 1 else 'tries'}"
+            note += f", {hints} {'hint' if hints == 1 else 'hints'}" if hints else ""
+            rows.append({"id": task.id, "title": task.title, "score": best, "points": task.points, "note": note})
+            score, points = score + best, points + task.points
+    return rows, f"{number(score)} of {number(points)} points so far. Small steps count."
+
+
+def screen(*steps: str, width: int = 88, height: int = 24) -> Picture:
+    """What a person sees who types `steps` into a new terminal of this world.
+
+    Keys stand in angle brackets: screen("git chec<TAB>"), screen("cd projects/marts<ENTER>"). There are <TAB>, <ENTER>,
+    <UP>, <DOWN>, <CTRL-C>, <CTRL-L>, <CTRL-R>. Raises LabError.
+    """
+    pieces = [piece for step in steps for piece in re.split(r"<([A-Z-]+)>", step)]
+    home = here()
+    shown = ask(home, "screen", steps=[piece for piece in pieces if piece], width=width, height=height)
+    return Picture(shown["text"], shown["html"])
+
+
+def placement() -> None:
+    """Read the answers to the placement quiz and show where to start, topic by topic. Raises LabError."""
+    rows = ask(here(), "placement")["rows"]
+    lines = [f"{row['module']} {row['topic']}: {row['right']} of {row['of']}. {row['advice']}" for row in rows]
+    lines += [f"Question {slip['number']}: {slip['why']}" for row in rows for slip in row["slips"]]
+    _show(Note("Where to start", *lines))
+
+
+def stop(home: Path) -> bool:
+    """Stop the server of a workspace. Returns whether one was running."""
+    try:
+        _exchange(socket_path(home), {"op": "stop"}, lambda text: None)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,313 @@
+"""The lab server: one background process per world, which builds it, runs its checks and remembers.
+
+It listens on a unix socket that only its own user can reach. One request is one line of JSON, `{"op": "check", "task": "1.2"}`;
+the answer is any number of `{"tell": "…"}` lines while it works, and one line `{"result": …}` or `{"error": "one sentence"}`.
+`opslab.lab` starts it and speaks with it; nothing else needs to.
+
+    python -m opslab.server WORKSPACE STATE SOCKET
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import socketserver
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from opslab import checks, jail, placement
+from opslab.lab import fingerprint
+from opslab.worlds import shell, workspace
+
+IDLE_SECONDS = 8 * 3600
+LINE_LIMIT = 64 * 1024
+Tell = Callable[[str], None]
+
+
+class Refusal(Exception):
+    """What was asked for cannot be done; the text is one sentence for the learner."""
+
+
+class World:
+    """What one server does for one workspace. Every public method is an operation; its arguments come from the request."""
+
+    def __init__(self, home: Path, state: Path) -> None:
+        self.home, self.state = home, state
+        self.seen = fingerprint()
+
+    # -- operations
+
+    def hello(self, tell: Tell) -> dict[str, Any]:
+        return {"pid": os.getpid(), "fingerprint": self.seen, "ready": (self.home / workspace.NOTE).is_file()}
+
+    def build(self, tell: Tell, stem: str, anew: bool = False) -> dict[str, Any]:
+        """Make the workspace where it is missing. anew: take the old one away first (a lesson's, which nobody works in)."""
+        made = False
+        if anew and self.home.exists():
+            shutil.rmtree(self.home, ignore_errors=True)
+        if not (self.home / workspace.NOTE).is_file():
+            if self.home.exists() and not self.home.is_dir():
+                raise Refusal(f"{self.home} is a file; the workspace has to be a folder there. Move the file away.")
+            tell("putting things on your desk")
+            if any(self.home.iterdir()) if self.home.is_dir() else False:
+                kept = self._keep([entry.name for entry in self.home.iterdir()], "damaged")
+                tell(f"the old workspace was damaged and is kept in {kept}")
+            workspace.build(stem, self.home, seed=1)
+            made = True
+        return {"home": str(self.home), "made": made}
+
+    def check(self, tell: Tell, task: str) -> dict[str, Any]:
+        self._must_be_there()
+        found = self._task(task)
+        report = checks.run(found.id, self.home, tell=tell).as_dict()
+        with self._progress() as progress:
+            entry = progress.setdefault(found.id, {"best": 0, "tries": 0, "hints": 0})
+            entry["tries"] += 1
+            entry["best"] = max(entry["best"], report["score"])
+            if report["done"]:
+                entry.setdefault("done", datetime.now().isoformat(timespec="seconds"))
+        return report
+
+    def hint(self, tell: Tell, task: str) -> dict[str, Any]:
+        """The next hint of a task; after the last one, the last one again."""
+        found = self._task(task)
+        with self._progress() as progress:
+            entry = progress.setdefault(found.id, {"best": 0, "tries": 0, "hints": 0})
+            entry["hints"] = min(entry["hints"] + 1, len(found.hints))
+            rung = entry["hints"]
+        text = found.hints[rung - 1] if found.hints else "There is no hint for this task; the lesson has all it needs."
+        return {"task": found.id, "title": found.title, "rung": rung, "of": len(found.hints), "text": text}
+
+    def reset(self, tell: Tell, what: str, stem: str) -> dict[str, Any]:
+        """Bring a task ('1.2') or the whole module back to its start; what was there is kept."""
+        module = checks.load(stem)
+        if what == module.number or what == stem:
+            names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
+            kept = self._keep(names, "reset")
+            workspace.build(stem, self.home, seed=1)
+            return {"what": f"module {module.number}", "kept": kept}
+        task = self._task(what)
+        self._must_be_there()
+        tell("putting the start back")
+        fresh = self.state / "fresh"
+        shutil.rmtree(fresh, ignore_errors=True)
+        workspace.build(stem, fresh, workspace.seed_of(self.home))
+        kept = self._keep(task.files, f"reset-{task.id}", copy=True)
+        for path in task.files:
+            workspace.copy_answer(fresh, self.home, path)
+        shutil.rmtree(fresh, ignore_errors=True)
+        return {"what": f"task {task.id}", "kept": kept}
+
+    def progress(self, tell: Tell) -> dict[str, Any]:
+        with self._progress() as progress:
+            return {"tasks": progress}
+
+    def screen(self, tell: Tell, steps: list[str], width: int, height: int) -> dict[str, Any]:
+        """A fresh interactive bash in this world: do the steps, give back the screen as text and as HTML."""
+        self._must_be_there()
+        try:
+            with shell.Terminal(
+                self.home, env=workspace.environment(self.home), columns=width, rows=height, **self._confinement()
+            ) as terminal:
+                for step in steps:
+                    if step in shell.KEYS:
+                        terminal.press(step, patience=4)
+                    else:
+                        terminal.type(step, patience=4)
+                return {"text": terminal.text(), "html": _coloured(terminal)}
+        except shell.NoPrompt as error:
+            raise Refusal(f"bash did not come to a prompt: {error}") from None
+
+    def placement(self, tell: Tell) -> dict[str, Any]:
+        self._must_be_there()
+        try:
+            return {"rows": placement.advise(self.home / placement.ANSWERS)}
+        except placement.Unreadable as error:
+            raise Refusal(str(error)) from None
+
+    # -- inside
+
+    def _must_be_there(self) -> None:
+        if not (self.home / workspace.NOTE).is_file():
+            raise Refusal(
+                "The workspace is not there (was it moved or deleted?). Run the first cell of the notebook again: it makes a new "
+                f"one. Copies that were kept are in {self.state / 'kept'}."
+            )
+
+    def _task(self, task: str) -> checks.Task:
+        try:
+            return checks.module_of(task).find(task)
+        except LookupError as error:
+            raise Refusal(f"{error.args[0]}.") from None
+
+    def _confinement(self) -> dict[str, Any]:
+        return {"read_only": workspace.tool_folders(), "hide": workspace.secret_folders()}
+
+    def _keep(self, names: list[str], why: str, *, copy: bool = False) -> str:
+        """Put files of the workspace aside before they are replaced; returns the folder, '' where there was nothing."""
+        present = [name for name in names if (self.home / name).exists() or (self.home / name).is_symlink()]
+        if not present:
+            return ""
+        stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
+        target = self.state / "kept" / self.home.parent.name / f"{stamp}-{why}"
+        number = 1
+        while target.exists():
+            number += 1
+            target = target.with_name(f"{stamp}-{why}-{number}")
+        for name in present:
+            source = self.home / name
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            if not copy:
+                shutil.move(str(source), str(target / name))
+            elif source.is_dir() and not source.is_symlink():
+                shutil.copytree(source, target / name, symlinks=True)
+            else:
+                shutil.copy2(source, target / name, follow_symlinks=False)
+        return str(target)
+
+    @contextlib.contextmanager
+    def _progress(self) -> Iterator[dict[str, Any]]:
+        """What was reached so far, by task; written back on leaving. Several servers share the file, hence the lock."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        path = self.state / "progress.json"
+        with (self.state / "progress.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                known = json.loads(path.read_text())
+                assert isinstance(known, dict)
+            except FileNotFoundError:
+                known = {}
+            except (ValueError, AssertionError):
+                path.replace(path.with_suffix(".damaged.json"))
+                known = {}
+            before = json.dumps(known)
+            yield known
+            if json.dumps(known) != before:
+                fresh = path.with_suffix(".new")
+                fresh.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+                fresh.replace(path)
+
+
+PALETTE = {
+    "black": "#000000", "red": "#ff7b72", "green": "#7ee787", "brown": "#e3b341", "blue": "#79c0ff",
+    "magenta": "#d2a8ff", "cyan": "#76e3ea", "white": "#e6e6e6", "default": "",
+}  # fmt: skip
+
+
+def _coloured(terminal: shell.Terminal) -> str:
+    """The screen as HTML: one span for each run of letters in the same colours."""
+    screen, lines = terminal.screen, []
+    rows = len(terminal.text().split("\n"))
+    for y in range(rows):
+        width = len(screen.display[y].rstrip())
+        spans: list[tuple[str, str]] = []
+        for x in range(width):
+            cell = screen.buffer[y][x]
+            style = _style(cell)
+            if spans and spans[-1][0] == style:
+                spans[-1] = (style, spans[-1][1] + cell.data)
+            else:
+                spans.append((style, cell.data))
+        lines.append("".join(f'<span style="{s}">{escape(t)}</span>' if s else escape(t) for s, t in spans))
+    return "\n".join(lines)
+
+
+def _style(cell) -> str:
+    fore, back = (cell.bg, cell.fg) if cell.reverse else (cell.fg, cell.bg)
+
+    def colour(name: str) -> str:
+        name = name.removeprefix("bright")
+        return PALETTE.get(name, f"#{name}" if len(name) == 6 else "")
+
+    parts = [f"color:{colour(fore)}"] if colour(fore) else []
+    parts += [f"background:{colour(back)}"] if colour(back) else []
+    parts += ["font-weight:bold"] if cell.bold else []
+    return ";".join(parts)
+
+
+# ---- the socket -------------------------------------------------------------------------------------------------------
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 32
+
+    def __init__(self, path: Path, world: World) -> None:
+        self.world = world
+        self.busy = threading.Lock()
+        self.last = time.monotonic()
+        super().__init__(str(path), Handler)
+
+
+class Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        self.server.last = time.monotonic()
+        line = self.rfile.readline(LINE_LIMIT)
+        try:
+            request = json.loads(line)
+            op = request.pop("op")
+            if op == "stop":
+                self._say({"result": {}})
+                threading.Thread(target=self.server.shutdown).start()
+                return
+            if op.startswith("_") or not callable(getattr(World, op, None)):
+                raise Refusal(f"the lab server does not know {op!r}")
+            with contextlib.nullcontext() if op == "hello" else self.server.busy:
+                result = getattr(self.server.world, op)(lambda text: self._say({"tell": text}), **request)
+            self._say({"result": result})
+        except Refusal as error:
+            self._say({"error": str(error)})
+        except jail.JailError as error:
+            self._say({"error": f"It could not be run: {error}"})
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            traceback.print_exc()
+            self._say({"error": f"The lab server could not make sense of the request ({error})."})
+        except OSError as error:
+            traceback.print_exc()
+            self._say({"error": f"{error.strerror or error}: {error.filename or 'the workspace'}. Is the disk full, or a right missing?"})
+        except Exception as error:
+            traceback.print_exc()
+            self._say({"error": f"The lab server stumbled ({type(error).__name__}: {error}). Nothing is lost; try again."})
+        finally:
+            self.server.last = time.monotonic()
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # whoever asked has gone: the work is done all the same
+            self.wfile.write(json.dumps(message).encode() + b"\n")
+            self.wfile.flush()
+
+
+def main(home: str, state: str, path: str) -> None:
+    """Serve until told to stop, or until nobody has asked anything for eight hours."""
+    socket_path = Path(path)
+    socket_path.unlink(missing_ok=True)
+    os.umask(0o077)
+    with Server(socket_path, World(Path(home), Path(state))) as server:
+        os.umask(0o022)
+
+        def retire() -> None:
+            while time.monotonic() - server.last < IDLE_SECONDS:
+                time.sleep(60)
+            server.shutdown()
+
+        threading.Thread(target=retire, daemon=True).start()
+        try:
+            server.serve_forever(poll_interval=0.1)
+        finally:
+            socket_path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
