@@ -24,6 +24,8 @@ machine; `required=True`, which grading uses, refuses there and says why.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import functools
 import os
 import resource
@@ -36,8 +38,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 MEGABYTE = 1024 * 1024
+PROBE_SECONDS = 10
 
 
 ETC = Path(__file__).parent / "etc"
@@ -89,6 +93,11 @@ class Prepared:
     env: dict[str, str]
     cwd: str
     preexec: Callable[[], None] = field(repr=False)
+    wrapped: bool = False
+
+    def reporting_to(self, descriptor: int) -> list[str]:
+        """The command line with which bubblewrap, where it is in use, tells this file descriptor how the command ended."""
+        return [self.argv[0], "--json-status-fd", str(descriptor), *self.argv[1:]] if self.wrapped else self.argv
 
 
 @functools.cache
@@ -99,7 +108,7 @@ def bubblewrap() -> str | None:
         return None
     probe = [path, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", *NAMESPACES, "true"]
     try:
-        subprocess.run(probe, check=True, capture_output=True, timeout=10)
+        subprocess.run(probe, check=True, capture_output=True, timeout=PROBE_SECONDS)
     except (OSError, subprocess.SubprocessError):
         return None
     return path
@@ -156,7 +165,8 @@ def prepare(
         if not terminal:
             options.append("--new-session")
         command = [wrap, *options, "--", *command]
-    return Prepared(command, environment, "/" if wrap else place, functools.partial(_limit, limits, count=wrap is None))
+    limit = functools.partial(_limit, limits, count=wrap is None)
+    return Prepared(command, environment, "/" if wrap else place, limit, wrapped=wrap is not None)
 
 
 def run(
@@ -169,26 +179,37 @@ def run(
 ) -> Done:
     """Run `argv` in the jail, wait for its end and bring back what it printed. For the other arguments see `prepare`.
 
-    Never raises for anything the command does; raises JailError where it cannot be started at all.
+    Never raises for anything the command does, or for a command that is missing or may not be executed (exit code 127 or
+    126, as in a shell); raises JailError where the jail itself cannot be set up.
     """
     prepared = prepare(argv, home=home, limits=limits, **confinement)
     started = time.monotonic()
-    with tempfile.TemporaryFile() as given:
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as status:
         given.write(stdin.encode())
         given.seek(0)
         try:
             process = subprocess.Popen(
-                prepared.argv,
+                prepared.reporting_to(status.fileno()),
                 env=prepared.env,
                 cwd=prepared.cwd,
                 stdin=given,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=prepared.preexec,
+                preexec_fn=prepared.preexec,  # noqa: PLW1509  (it makes system calls only: it takes no lock, allocates little)
+                pass_fds=[status.fileno()] if prepared.wrapped else [],
             )
         except OSError as error:
-            raise JailError(f"could not start {argv[0]}: {error.strerror}") from error
+            if error.filename == prepared.cwd:
+                raise JailError(f"cannot go to the folder {prepared.cwd}: {error.strerror}") from error
+            return _not_started(argv[0], error.strerror, time.monotonic() - started)
+        except subprocess.SubprocessError as error:
+            raise JailError(f"could not start {argv[0]}: its limits cannot be set here") from error
+        return _finish(process, argv[0], limits, started, status if prepared.wrapped else None)
+
+
+def _finish(process: subprocess.Popen, name: str, limits: Limits, started: float, status: IO[bytes] | None) -> Done:
+    """Wait for the end of a run and say how it ended. status: what bubblewrap reported, where it is in use."""
     watch = _Watch(process, limits)
     readers = [
         _Reader(process.stdout, limits.output, watch.too_much),
@@ -200,7 +221,23 @@ def run(
         reader.join(1.0)
     out, err = (reader.text() for reader in readers)
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
-    return Done(code, out, err, time.monotonic() - started, watch.stopped)
+    seconds = time.monotonic() - started
+    if status and process.returncode >= 0 and not watch.stopped:
+        status.seek(0)
+        if b'"exit-code"' not in status.read():
+            # bubblewrap reports an exit code only where it came to start the command.
+            reason = err.strip().removeprefix("bwrap: ")
+            if not reason.startswith("execvp "):
+                raise JailError(f"could not prepare the jail for {name}: {reason}")
+            return _not_started(name, reason.rpartition(": ")[2], seconds)
+    if code == 128 + signal.SIGXCPU:
+        watch.stopped = watch.stopped or f"it used more than {limits.cpu} seconds of CPU time"
+    return Done(code, out, err, seconds, watch.stopped)
+
+
+def _not_started(name: str, reason: str, seconds: float) -> Done:
+    """A command that is missing or must not be executed ends as it would in a shell: with 127 or 126."""
+    return Done(127 if reason == os.strerror(errno.ENOENT) else 126, "", f"{name}: {reason}\n", seconds)
 
 
 class _Watch:
@@ -270,14 +307,14 @@ def _limit(limits: Limits, count: bool) -> None:
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
         ceiling = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (ceiling, ceiling))
+        # For CPU time the first signal, a second before the one that cannot be ignored, tells what the matter is.
+        grace = 1 if kind == resource.RLIMIT_CPU and hard == resource.RLIM_INFINITY else 0
+        resource.setrlimit(kind, (ceiling, ceiling + grace))
 
 
 def _kill_group(pid: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass
 
 
 def descendants(pid: int) -> int:

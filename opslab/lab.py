@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -167,6 +168,43 @@ def enter(home: Path) -> None:
     os.environ.clear()
     os.environ.update({**kept, **workspace.environment(home), "OPSLAB_START": str(START)})
     os.chdir(home)
+    _keep_what_is_overwritten()
+
+
+def _keep_what_is_overwritten() -> None:
+    """Let %%writefile keep a copy of a file that was changed elsewhere (in an editor, by a program) before it replaces it.
+
+    Whoever runs an old cell again would lose that work without a word.
+    """
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    ipython = get_ipython()
+    plain = ipython.find_cell_magic("writefile") if ipython else None
+    if plain is None or hasattr(plain, "opslab_written"):
+        return
+    written: dict[Path, str] = {}
+
+    def writefile(line: str, cell: str) -> None:
+        path = Path(line.split()[-1] if line.split() else "").expanduser().absolute()
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            before = path.read_text() if path.is_file() and "-a" not in line.split() else None
+            if before is not None and before not in (cell, written.get(path)):
+                kept = _copy_aside(path)
+                print(f"{line.strip()} had been changed outside of this cell; that version is kept in {_shown(kept)}")
+        plain(line, cell)
+        written[path] = cell
+
+    writefile.opslab_written = written
+    ipython.register_magic_function(writefile, "cell", "writefile")
+
+
+def _copy_aside(path: Path) -> Path:
+    home = Path(os.environ["OPSLAB_WORLD"])
+    folder = course.state(home.parent) / "kept" / home.parent.name / time.strftime("%Y-%m-%dT%H-%M-%S-overwritten")
+    folder.mkdir(parents=True, exist_ok=True)
+    return Path(shutil.copy2(path, folder / path.name))
 
 
 def here(task_or_module: str = "") -> Path:
@@ -351,13 +389,15 @@ def progress_rows(state: Path) -> tuple[list[dict[str, Any]], str]:
         known = {}
     rows, score, points = [], 0.0, 0.0
     for key in sorted(course.TOPICS):
-        for task in checks.load(key).tasks:
+        module = checks.load(key)
+        for task in module.tasks:
             entry = known.get(task.id, {})
             best, tries, hints = entry.get("best", 0), entry.get("tries", 0), entry.get("hints", 0)
             note = "not tried yet" if not tries else f"{tries} {'try' if tries == 1 else 'tries'}"
             note += f", {hints} {'hint' if hints == 1 else 'hints'}" if hints else ""
             rows.append({"id": task.id, "title": task.title, "score": best, "points": task.points, "note": note})
-            score, points = score + best, points + task.points
+            if module.graded:
+                score, points = score + best, points + task.points
     return rows, f"{number(score)} of {number(points)} points so far. Small steps count."
 
 

@@ -25,7 +25,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from opslab import checks, jail, placement
+from opslab import checks, jail, quiz
 from opslab.lab import fingerprint
 from opslab.worlds import shell, workspace
 
@@ -55,6 +55,7 @@ class World:
         made = False
         if anew and self.home.exists():
             shutil.rmtree(self.home, ignore_errors=True)
+            self._forget_hints(stem)
         if not (self.home / workspace.NOTE).is_file():
             if self.home.exists() and not self.home.is_dir():
                 raise Refusal(f"{self.home} is a file; the workspace has to be a folder there. Move the file away.")
@@ -131,11 +132,19 @@ class World:
     def placement(self, tell: Tell) -> dict[str, Any]:
         self._must_be_there()
         try:
-            return {"rows": placement.advise(self.home / placement.ANSWERS)}
-        except placement.Unreadable as error:
+            return {"rows": quiz.advise(self.home / quiz.ANSWERS)}
+        except quiz.Unreadable as error:
             raise Refusal(str(error)) from None
 
     # -- inside
+
+    def _forget_hints(self, stem: str) -> None:
+        """A try-out begins with its first hint again."""
+        module = checks.load(stem)
+        if not module.graded:
+            with self._progress() as progress:
+                for task in module.tasks:
+                    progress.get(task.id, {})["hints"] = 0
 
     def _must_be_there(self) -> None:
         if not (self.home / workspace.NOTE).is_file():

@@ -65,12 +65,17 @@ class Expectation:
 
 @dataclass
 class Task:
-    """One numbered task: `files` are the paths in the workspace that hold its answer, folders end in '/'."""
+    """One numbered task.
+
+    files: the paths in the workspace that are its answer; a reset brings them back to the start.
+    uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
+    """
 
     id: str
     title: str
     hints: Sequence[str]
     files: Sequence[str]
+    uses: Sequence[str] = ()
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
@@ -86,12 +91,28 @@ class Task:
     def points(self) -> float:
         return sum(expectation.points for expectation in self.expectations)
 
+    def with_needs(self, ids: Iterable[str]) -> list[Expectation]:
+        """The expectations with these ids and all that they need, in order. Raises LookupError for an unknown id."""
+        known = {expectation.id: expectation for expectation in self.expectations}
+        wanted, waiting = set(), list(ids)
+        while waiting:
+            id = waiting.pop()
+            if id not in known:
+                raise LookupError(f"no expectation {id!r} in task {self.id}; there are {', '.join(known)}")
+            if id not in wanted:
+                wanted.add(id)
+                waiting += known[id].needs
+        return [expectation for expectation in self.expectations if expectation.id in wanted]
+
 
 @dataclass
 class Module:
+    """A module: its number ('01'), topic (the stem without the number), title; `graded` is False for a mere try-out."""
+
     number: str
     topic: str
     title: str
+    graded: bool = True
     tasks: list[Task] = field(default_factory=list)
 
     @property
@@ -102,8 +123,9 @@ class Module:
     def points(self) -> float:
         return sum(task.points for task in self.tasks)
 
-    def task(self, id: str, title: str, *, hints: Sequence[str], files: Sequence[str]) -> Task:
-        task = Task(id, title, hints, files)
+    def task(self, id: str, title: str, *, hints: Sequence[str], files: Sequence[str], uses: Sequence[str] = ()) -> Task:
+        """Declare a task; tasks keep the order in which they are declared."""
+        task = Task(id, title, hints, files, uses)
         self.tasks.append(task)
         return task
 
@@ -225,7 +247,8 @@ class Trial:
         folder = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="opslab-", ignore_cleanup_errors=True)))
         home = folder / "home"
         workspace.build(self.module.stem, home, self.unseen if seed is None else seed, twists={*self.twists, *twists}, **size)
-        for path in self.task.files:
+        used = {found.relative_to(self.home) for pattern in self.task.uses for found in self.home.glob(pattern)}
+        for path in sorted({*self.task.files, *map(str, used)} - {workspace.NOTE}):
             workspace.copy_answer(self.home, home, path)
         return home
 
@@ -333,6 +356,7 @@ def run(
     unseen: int | None = None,
     twists: Iterable[str] = (),
     graded: bool = False,
+    only: Iterable[str] | None = None,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Ask every expectation of a task and report.
@@ -340,10 +364,12 @@ def run(
     home: the learner's workspace. seed: of its world (default: the one noted when it was made).
     unseen: seed of the data that scripts are tried on (default: one that follows from `seed`).
     graded: refuse to run anything where there is no full jail. tell: called with a line as long work goes on.
-    Raises LookupError for an unknown task; never for anything in the workspace.
+    only: ids of expectations: ask these and those they need, and leave the others out of the report.
+    Raises LookupError for an unknown task or expectation; never for anything in the workspace.
     """
     module = module_of(task_id)
     task = module.find(task_id)
+    asked = task.expectations if only is None else task.with_needs(only)
     home = Path(home)
     seed = workspace.seed_of(home) if seed is None else seed
     unseen = seed * 31 + 7 if unseen is None else unseen
@@ -351,7 +377,7 @@ def run(
     results: list[Result] = []
     trial = Trial(home, module, task, seed=seed, unseen=unseen, twists=frozenset(twists), graded=graded, tell=tell)
     try:
-        for expectation in task.expectations:
+        for expectation in asked:
             tell(expectation.title)
             results.append(_ask(expectation, trial, {r.id for r in results if r.state != "met"}))
     finally:

@@ -23,7 +23,8 @@ RC = ".bashrc"
 comfy = module.task(
     "1.1",
     "A comfy place",
-    files=[RC, ".bash_aliases", ".inputrc", ".bashrc.d", "bin"],
+    files=[RC, ".bash_prompt", ".bash_aliases", ".inputrc", ".bashrc.d"],
+    uses=[".[!.]*", "bin"],
     hints=[
         "Do one line at a time: write it into ~/.bashrc, open a new shell with “bash”, look, “exit”, next line. "
         "The lesson has each piece on its own.",
@@ -227,6 +228,7 @@ late_feed = module.task(
     "1.2",
     "Which partner feed is late?",
     files=[SCRIPT, "answers/late_feed.txt"],
+    uses=["bin/*"],
     hints=[
         "Build the pipeline from left to right, and put “| head” at its end each time to look: first only the lines that are "
         "late, then only the partner of each line, then count.",
@@ -462,6 +464,7 @@ loud = module.task(
     "1.4",
     "A script that fails loudly",
     files=[EXPORT],
+    uses=[".[!.]*", "bin", "jobs/*"],
     hints=[
         "Try it by hand on a broken day: take a column out of a line of ~/warehouse/orders-2026-11-16.tsv, run the job, "
         "then echo $?. (“opslab reset 1.4” gives you the file back.)",
@@ -597,7 +600,8 @@ REPORT = "jobs/report.sh"
 secrets = module.task(
     "1.5",
     "passwords.txt",
-    files=[".secrets", "jobs", "bin", "notes", "passwords.txt", ".bash_history", RC],
+    files=[".secrets", "passwords.txt", REPORT, "jobs/report.sh.bak", "notes", ".bash_history"],
+    uses=[".[!.]*", "bin", "jobs/*"],
     hints=[
         "First find all places: grep -rlF 'THE-PASSWORD' ~  lists the files that hold it (and is itself in your history "
         "afterwards, unless it starts with a space and HISTCONTROL has ignorespace).",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from opslab.checks import Miss, Module, Trial
 
-module = Module("00", "start_here", "Start here")
+module = Module("00", "start_here", "Start here", graded=False)
 
 hello = module.task(
     "0.1",
