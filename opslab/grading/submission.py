@@ -1,0 +1,253 @@
+"""What somebody handed in, read with care.
+
+A submission is a notebook and, beside it, the folder `workspace/`. Both were made by somebody else: a file may be a link to
+the gradebook, a pipe that never ends, or a gigabyte. Nothing here follows a link, opens anything but an ordinary file, or
+reads without a limit.
+
+    >>> cells = read_notebook(Path("submitted/ada/01_shell_setup/shell_setup.ipynb"))
+    >>> remarks = settle(Path("submitted/ada/01_shell_setup/workspace"), module, Path("/tmp/world/home"))
+
+`settle` makes a fresh world and puts the answers into it: that world is graded, never the folder that came in.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from opslab.checks import Module
+from opslab.worlds import workspace
+
+MEGABYTE = 1024 * 1024
+NOTEBOOK_LIMIT = 10 * MEGABYTE
+NOTE_LIMIT = 256 * 1024
+CELL_LIMIT = 2000
+
+MODES = ".opslab-modes.json"
+"""Beside the files of a submitted workspace: the permissions that they had, because nbgrader's exchange flattens them."""
+
+FOLDER = "workspace"
+
+
+class Refused(Exception):
+    """Something that was handed in cannot be read. The text is one line for the learner: what was found, what was expected."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is taken over from a cell that was handed in: its type, its text, and the name that nbgrader knows it by."""
+
+    kind: str
+    source: str
+    grade_id: str = ""
+
+
+# ---- reading --------------------------------------------------------------------------------------------------------
+
+
+def read_plain(path: Path, limit: int) -> bytes:
+    """The content of an ordinary file of at most `limit` bytes. Raises Refused for everything else."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        found = "a link" if error.errno == errno.ELOOP else (error.strerror or "an error").lower()
+        raise Refused(f"{path.name} cannot be read ({found}); an ordinary file is expected.") from None
+    info = os.fstat(handle)
+    if not stat.S_ISREG(info.st_mode):
+        os.close(handle)
+        raise Refused(f"{path.name} is not an ordinary file.")
+    with open(handle, "rb") as file:
+        if info.st_size > limit:
+            raise Refused(f"{path.name} has {info.st_size:,} bytes; at most {limit:,} are expected.")
+        return file.read(limit)
+
+
+def read_notebook(path: Path) -> list[Cell]:
+    """The cells of a notebook that was handed in. Raises Refused where it is no notebook of format 4 with cells."""
+    raw = read_plain(path, NOTEBOOK_LIMIT)
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise Refused(
+            f"{path.name} is not a notebook: its text is not JSON. Open it in JupyterLab; if that fails too, take the last "
+            "version that opens, and hand that in."
+        ) from None
+    if not isinstance(data, dict) or data.get("nbformat") != 4:
+        version = data.get("nbformat") if isinstance(data, dict) else None
+        found = f"version {version!r}"[:40] if version is not None else "no version"
+        raise Refused(f"{path.name} is not a notebook of format 4 ({found} was found). Save it with JupyterLab.")
+    cells = data.get("cells")
+    known = [cell for item in cells[:CELL_LIMIT] if (cell := _cell(item))] if isinstance(cells, list) else []
+    if not known:
+        raise Refused(f"{path.name} has no cells. Was another file handed in by mistake?")
+    return known
+
+
+def _cell(item: Any) -> Cell | None:
+    if not isinstance(item, dict) or item.get("cell_type") not in ("code", "markdown", "raw"):
+        return None
+    source = item.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    if not isinstance(source, str):
+        return None
+    metadata = item.get("metadata")
+    nbgrader = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    grade_id = nbgrader.get("grade_id") if isinstance(nbgrader, dict) else None
+    # JSON can spell half a surrogate pair, which no file can hold.
+    source = source.encode("utf-8", "replace").decode()
+    return Cell(item["cell_type"], source, grade_id if isinstance(grade_id, str) else "")
+
+
+def noted_seed(folder: Path) -> int:
+    """The seed that a submitted workspace says it was made from; 1 where it does not say, or says nonsense."""
+    try:
+        seed = json.loads(read_plain(folder / workspace.NOTE, NOTE_LIMIT))["seed"]
+    except (Refused, ValueError, KeyError, TypeError, RecursionError):
+        return 1
+    return seed if isinstance(seed, int) and 0 <= seed < 2**32 else 1
+
+
+def noted_modes(folder: Path) -> dict[str, int]:
+    """The permissions that the files of a submitted workspace had, by path; empty where none were noted."""
+    try:
+        found = json.loads(read_plain(folder / MODES, NOTE_LIMIT))
+        return {str(path): int(mode, 8) & 0o777 for path, mode in found.items()}
+    except (Refused, ValueError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+# ---- copying --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Copier:
+    """Copies the plain files of one folder into another, within limits.
+
+    wanted: told the path of each file and folder, relative to where the copying starts; what it refuses is left out silently.
+    modes: permissions by path that replace those found.
+    remarks: afterwards, in words, what was left out because of what it is.
+    """
+
+    wanted: Callable[[str], bool] = lambda path: True
+    modes: dict[str, int] = field(default_factory=dict)
+    file_limit: int = workspace.ANSWER_LIMIT
+    total_limit: float = 50 * MEGABYTE
+    count_limit: float = 2000
+    depth_limit: int = 30
+    remarks: list[str] = field(default_factory=list)
+    bytes: int = 0
+    count: int = 0
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy what is in the folder `source` into `target`, which is made where it is missing."""
+        try:
+            handle = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            self.remarks.append(f"{source.name} is not an ordinary folder; it was left out.")
+            return
+        try:
+            self._folder(handle, target, "", 0)
+        finally:
+            os.close(handle)
+
+    def _folder(self, handle: int, target: Path, prefix: str, depth: int) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        for name in sorted(os.listdir(handle)):
+            path = prefix + name
+            if not self.wanted(path):
+                continue
+            self.count += 1
+            if self.count > self.count_limit:
+                if self.count == self.count_limit + 1:
+                    self.remarks.append(f"There are more than {self.count_limit:,} files; the rest was left out.")
+                return
+            try:
+                self._entry(handle, name, target / name, path, depth)
+            except OSError as error:
+                self._leave_out(path, f"cannot be read ({(error.strerror or 'an error').lower()})")
+
+    def _entry(self, parent: int, name: str, target: Path, path: str, depth: int) -> None:
+        info = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        mode = self.modes.get(path, stat.S_IMODE(info.st_mode)) & 0o777
+        folder = stat.S_ISDIR(info.st_mode)
+        if not folder and not stat.S_ISREG(info.st_mode):
+            self._leave_out(path, "is a link" if stat.S_ISLNK(info.st_mode) else "is not an ordinary file")
+        elif target.exists() and target.is_dir() != folder:
+            self._leave_out(path, f"is not a {'file' if folder else 'folder'}, as it was at the start")
+        elif folder and depth >= self.depth_limit:
+            self._leave_out(path, "lies too deep")
+        elif folder:
+            handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+            try:
+                self._folder(handle, target, path + "/", depth + 1)
+            finally:
+                os.close(handle)
+            target.chmod(mode | 0o700)
+        elif info.st_size > self.file_limit:
+            self._leave_out(path, f"has {info.st_size:,} bytes, more than an answer needs")
+        elif self.bytes + info.st_size > self.total_limit:
+            self._leave_out(path, "would be too much with all the other files")
+        else:
+            self._file(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent), target)
+            target.chmod(mode)
+
+    def _file(self, handle: int, target: Path) -> None:
+        with open(handle, "rb") as source:
+            content = source.read(self.file_limit)
+        self.bytes += len(content)
+        target.write_bytes(content)
+
+    def _leave_out(self, path: str, why: str) -> None:
+        if len(self.remarks) < 20:
+            self.remarks.append(f"{path!a} in the workspace {why}; it was left out.")
+
+
+def settle(handed_in: Path, module: Module, home: Path) -> list[str]:
+    """Build a fresh world on `home`, from the seed noted in `handed_in`, and put what was handed in into it.
+
+    The answer files of the module's tasks come from `handed_in` alone: one that was deleted there is gone here too. All
+    other files of the world are new; files that the world does not know are taken along.
+    Returns remarks: what was left out, in words.
+    """
+    workspace.build(module.stem, home, noted_seed(handed_in))
+    answers = sorted({path.rstrip("/") for task in module.tasks for path in task.files})
+    for path in answers:
+        _remove(home / path)
+
+    def of_an_answer(path: str) -> bool:
+        return any(f"{path}/".startswith(f"{answer}/") for answer in answers)
+
+    def on_the_way(path: str) -> bool:
+        return any(answer.startswith(f"{path}/") for answer in answers)
+
+    def else_wanted(path: str) -> bool:
+        if of_an_answer(path) or path in (workspace.NOTE, MODES):
+            return False
+        here = home / path
+        # A folder that the world has too may hold files of the learner's own; a repository is the world's alone.
+        return (here.is_dir() and here.name != ".git") or not here.exists()
+
+    # Answers first, so that no heap of other files can use up what may be copied.
+    modes = noted_modes(handed_in)
+    copiers = [
+        Copier(lambda path: of_an_answer(path) or on_the_way(path), modes),
+        Copier(else_wanted, modes, total_limit=20 * MEGABYTE, count_limit=1000),
+    ]
+    for copier in copiers:
+        copier.copy(handed_in, home)
+    return list(dict.fromkeys(remark for copier in copiers for remark in copier.remarks))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
