@@ -31,6 +31,7 @@ STYLE = """
 .opslab dt { color: var(--jp-content-font-color2, #555) }
 .opslab dd { margin: 0; min-width: 0 }
 .opslab pre { margin: 0; padding: .1em .4em; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .92em;
+  font-family: var(--jp-code-font-family, monospace);
   color: var(--jp-content-font-color1, #1f1f1f); background: var(--jp-layout-color2, #f0f0f0) }
 .opslab table { border-collapse: collapse; margin: .3em 0 } .opslab th, .opslab td { text-align: left; padding: .2em .9em .2em 0 }
 .opslab td.number { text-align: right; font-variant-numeric: tabular-nums }
@@ -173,5 +174,5 @@ class Picture:
     def _repr_html_(self) -> str:
         return (
             '<pre role="img" aria-label="A terminal" style="background:#1e1e1e;color:#e6e6e6;padding:.7em 1em;'
-            f'border-radius:6px;line-height:1.35;max-width:60em;overflow-x:auto">{self.html}</pre>'
+            f'border-radius:6px;line-height:1.35;max-width:60em;overflow-x:auto;font-family:var(--jp-code-font-family, monospace)">{self.html}</pre>'
         )

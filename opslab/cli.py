@@ -119,16 +119,23 @@ def stop(module: str) -> None:
 @click.option("--hidden", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The hidden.toml to use.")
 def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
     """For instructors: grade workspaces in the full jail, hidden checks included, without nbgrader."""
+    import tempfile
+
     from opslab import checks
     from opslab.card import number
+    from opslab.grading import submission
 
     found = checks.load(lab._stem(module))
     if hidden is None and (root := course.root()):
         hidden = root / "solutions" / found.stem / "hidden.toml"
     for folder in folders:
-        reports = [checks.grade(task.id, folder, hidden=hidden) for task in found.tasks]
+        with tempfile.TemporaryDirectory() as scratch:
+            remarks = submission.settle(folder, found, Path(scratch) / "workspace")
+            reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=hidden) for task in found.tasks]
         each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
         click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
+        for remark in remarks:
+            click.echo(f"  {remark}")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import os
 import shutil
 import socketserver
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -30,6 +31,9 @@ from opslab.lab import fingerprint
 from opslab.worlds import shell, workspace
 
 IDLE_SECONDS = 8 * 3600
+GONE_SECONDS = 60
+"""A server whose workspace was deleted ends so long after its last request; the next request starts another."""
+
 LINE_LIMIT = 64 * 1024
 Tell = Callable[[str], None]
 
@@ -72,7 +76,7 @@ class World:
         found = self._task(task)
         report = checks.run(found.id, self.home, tell=tell).as_dict()
         with self._progress() as progress:
-            entry = progress.setdefault(found.id, {"best": 0, "tries": 0, "hints": 0})
+            entry = self._entry(progress, found)
             entry["tries"] += 1
             entry["best"] = max(entry["best"], report["score"])
             if report["done"]:
@@ -83,7 +87,7 @@ class World:
         """The next hint of a task; after the last one, the last one again."""
         found = self._task(task)
         with self._progress() as progress:
-            entry = progress.setdefault(found.id, {"best": 0, "tries": 0, "hints": 0})
+            entry = self._entry(progress, found)
             entry["hints"] = min(entry["hints"] + 1, len(found.hints))
             rung = entry["hints"]
         text = found.hints[rung - 1] if found.hints else "There is no hint for this task; the lesson has all it needs."
@@ -100,13 +104,12 @@ class World:
         task = self._task(what)
         self._must_be_there()
         tell("putting the start back")
-        fresh = self.state / "fresh"
-        shutil.rmtree(fresh, ignore_errors=True)
-        workspace.build(stem, fresh, workspace.seed_of(self.home))
-        kept = self._keep(task.files, f"reset-{task.id}", copy=True)
-        for path in task.files:
-            workspace.copy_answer(fresh, self.home, path)
-        shutil.rmtree(fresh, ignore_errors=True)
+        self.state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="fresh-", dir=self.state, ignore_cleanup_errors=True) as folder:
+            fresh = workspace.build(stem, Path(folder) / "workspace", workspace.seed_of(self.home))
+            kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}", copy=True)
+            for path in task.files:
+                workspace.copy_answer(fresh, self.home, path)
         return {"what": f"task {task.id}", "kept": kept}
 
     def progress(self, tell: Tell) -> dict[str, Any]:
@@ -138,6 +141,15 @@ class World:
 
     # -- inside
 
+    @staticmethod
+    def _entry(progress: dict[str, Any], task: checks.Task) -> dict[str, Any]:
+        """What is remembered of a task; a number that is missing or none counts as 0."""
+        entry = progress.setdefault(task.id, {})
+        for name in ("best", "tries", "hints"):
+            if not isinstance(entry.get(name), int | float):
+                entry[name] = 0
+        return entry
+
     def _forget_hints(self, stem: str) -> None:
         """A try-out begins with its first hint again."""
         module = checks.load(stem)
@@ -162,9 +174,17 @@ class World:
     def _confinement(self) -> dict[str, Any]:
         return {"read_only": workspace.tool_folders(), "hide": workspace.secret_folders()}
 
+    def _in_the_way(self, path: str) -> str:
+        """What the learner has put where a folder of this path has to be: a file, or a link; '' where there is no such thing."""
+        for folder in reversed(Path(path).parents[:-1]):
+            place = self.home / folder
+            if place.is_symlink() or place.is_file():
+                return str(folder)
+        return ""
+
     def _keep(self, names: list[str], why: str, *, copy: bool = False) -> str:
         """Put files of the workspace aside before they are replaced; returns the folder, '' where there was nothing."""
-        present = [name for name in names if (self.home / name).exists() or (self.home / name).is_symlink()]
+        present = [name for name in dict.fromkeys(names) if (self.home / name).exists() or (self.home / name).is_symlink()]
         if not present:
             return ""
         stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
@@ -196,8 +216,9 @@ class World:
                 assert isinstance(known, dict)
             except FileNotFoundError:
                 known = {}
+                assert all(isinstance(entry, dict) for entry in known.values())
             except (ValueError, AssertionError):
-                path.replace(path.with_suffix(".damaged.json"))
+                path.replace(path.with_name(f"progress.damaged-{time.time_ns()}.json"))
                 known = {}
             before = json.dumps(known)
             yield known
@@ -214,7 +235,7 @@ PALETTE = {
 
 
 def _coloured(terminal: shell.Terminal) -> str:
-    """The screen as HTML: one span for each run of letters in the same colours."""
+    """The screen as HTML: one span for each run of letters in the same colours, and a block where the cursor waits."""
     screen, lines = terminal.screen, []
     rows = len(terminal.text().split("\n"))
     for y in range(rows):
@@ -227,6 +248,8 @@ def _coloured(terminal: shell.Terminal) -> str:
                 spans[-1] = (style, spans[-1][1] + cell.data)
             else:
                 spans.append((style, cell.data))
+        if y == screen.cursor.y and screen.cursor.x >= width:
+            spans += [("", " " * (screen.cursor.x - width)), ("background:#e6e6e6", " ")]
         lines.append("".join(f'<span style="{s}">{escape(t)}</span>' if s else escape(t) for s, t in spans))
     return "\n".join(lines)
 
@@ -299,7 +322,7 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 def main(home: str, state: str, path: str) -> None:
-    """Serve until told to stop, or until nobody has asked anything for eight hours."""
+    """Serve until told to stop, until nobody has asked anything for eight hours, or until the workspace was deleted."""
     socket_path = Path(path)
     socket_path.unlink(missing_ok=True)
     os.umask(0o077)
@@ -307,8 +330,12 @@ def main(home: str, state: str, path: str) -> None:
         os.umask(0o022)
 
         def retire() -> None:
+            built = False
             while time.monotonic() - server.last < IDLE_SECONDS:
-                time.sleep(60)
+                built = built or Path(home).exists()
+                if built and not Path(home).exists() and time.monotonic() - server.last > GONE_SECONDS:
+                    break
+                time.sleep(30)
             server.shutdown()
 
         threading.Thread(target=retire, daemon=True).start()

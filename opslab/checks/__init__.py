@@ -197,8 +197,8 @@ class Trial:
         found = self.home / path
         shown = f"~/{path}"
         tried = f"read {shown}"
-        if found.is_symlink() and not found.resolve().is_relative_to(self.home.resolve()):
-            raise Miss(f"{shown} is a link that leads out of the workspace. Put the file itself there.", tried=tried, name="link-out")
+        if found.is_symlink():
+            raise Miss(f"{shown} is a link to another file. Put the file itself there: a link does not travel.", tried=tried, got=f"a link to {os.readlink(found)}", wanted="an ordinary file", name="link-out")
         if found.is_dir():
             raise Miss(f"{shown} is a folder; a file is expected there. Move the folder away and make the file.", tried=tried, got="a folder", wanted="a file", name="folder")
         if not found.exists():

@@ -38,11 +38,11 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
     It is made from nothing, so that no key, profile, proxy or setting of the machine's own user can leak in.
     """
     home = str(home)
-    scripts = sysconfig.get_path("scripts")
+    tools = f"{sysconfig.get_path('scripts')}:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
     return {
         "HOME": home,
-        "PATH": f"{home}/bin:{home}/tools:{scripts}:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin",
-        "SHELL": shutil.which("bash") or "/bin/bash",
+        "PATH": f"{home}/bin:{home}/tools:{tools}",
+        "SHELL": shutil.which("bash", path=tools) or "/bin/bash",
         "USER": "you",
         "LOGNAME": "you",
         "LANG": "C.UTF-8",
@@ -55,6 +55,8 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "XDG_CACHE_HOME": f"{home}/.cache",
         "PYTHONDONTWRITEBYTECODE": "1",
         "GIT_CONFIG_NOSYSTEM": "1",
+        # The course itself is a git repository, and the workspace lies in it: git must not find that one.
+        "GIT_CEILING_DIRECTORIES": str(Path(home).parent),
         "AWS_CONFIG_FILE": f"{home}/.aws/config",
         "AWS_SHARED_CREDENTIALS_FILE": f"{home}/.aws/credentials",
         "AWS_ENDPOINT_URL": NOWHERE,
@@ -72,7 +74,7 @@ def build(stem: str, home: str | Path, seed: int, *, twists: Iterable[str] = (),
 
     twists: names of difficulties that the scenario knows. size: what the scenario lets be scaled (`lines=2000`).
     """
-    home = Path(home)
+    home = Path(home).absolute()
     home.mkdir(parents=True, exist_ok=True)
     for folder in ("bin", "answers", ".config"):
         (home / folder).mkdir(exist_ok=True)
@@ -111,21 +113,26 @@ def seed_of(home: str | Path) -> int:
 def copy_answer(source: Path, target: Path, path: str) -> None:
     """Let one answer, a file or a folder, be in the workspace `target` what it is in `source`; absent, if it is absent there.
 
-    Only folders and ordinary files of a sane size are taken: no links, devices or pipes.
+    Only folders and ordinary files of a sane size are taken: no links, devices or pipes, and nothing that a link leads to.
+    In `target`, what stands in the way is removed: a link there is never followed.
     """
     here, there = source / path, target / path
-    if there.is_dir():
+    above = Path(path).parents[:-1]
+    for folder in reversed(above):
+        if (target / folder).is_symlink() or (target / folder).is_file():
+            (target / folder).unlink()
+    if there.is_dir() and not there.is_symlink():
         shutil.rmtree(there)
-    elif there.exists():
-        there.unlink()
-    if here.is_symlink():
+    else:
+        there.unlink(missing_ok=True)
+    if any((source / part).is_symlink() for part in (path, *above)) or not os.access(here, os.R_OK):
         return
     if here.is_dir():
         there.mkdir(parents=True)
         for entry in sorted(here.iterdir()):
             copy_answer(source, target, str(entry.relative_to(source)))
         shutil.copystat(here, there)
-    elif here.is_file() and here.stat().st_size <= ANSWER_LIMIT and os.access(here, os.R_OK):
+    elif here.is_file() and here.stat().st_size <= ANSWER_LIMIT:
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(here, there)
 
@@ -135,10 +142,16 @@ def tool_folders() -> list[str]:
     return sorted({str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)})
 
 
+HIDDEN = "OPSLAB_HIDDEN"
+"""The variable that names more folders, separated by ':', that nothing in the jail may see."""
+
+
 def secret_folders() -> list[str]:
-    """Folders that nothing in the jail may see: where solutions and other people's submissions lie, if they are near."""
+    """Folders that nothing in the jail may see: the course with its solutions, checks and gradebook, and those of HIDDEN."""
+    named = [Path(folder) for folder in os.environ.get(HIDDEN, "").split(os.pathsep) if folder]
+    package = Path(__file__).resolve().parent.parent
     root = course.root()
-    if root is None:
-        return []
-    names = ("solutions", "submitted", "autograded", "feedback", "tests", ".opslab", ".git")
-    return [str(root / name) for name in names if (root / name).is_dir()]
+    secret = [folder.resolve() for folder in ([root] if root else []) + named if folder.is_dir()]
+    if not any(package.is_relative_to(folder) for folder in secret):
+        secret.append(package)
+    return sorted({str(folder) for folder in secret})
