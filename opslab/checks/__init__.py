@@ -56,6 +56,8 @@ class Miss(Exception):
 
 @dataclass(frozen=True)
 class Expectation:
+    """One thing that has to hold. needs: the ids of those without which it makes no sense to ask."""
+
     id: str
     title: str
     points: float
@@ -197,6 +199,15 @@ class Trial:
         found = self.home / path
         shown = f"~/{path}"
         tried = f"read {shown}"
+        for folder in reversed(Path(path).parents[:-1]):
+            if (self.home / folder).is_symlink():
+                raise Miss(f"~/{folder} is a link to another folder. Put the folder itself there: a link does not travel.", tried=tried, got=f"a link to {os.readlink(self.home / folder)}", wanted="an ordinary folder", name="link-out")
+        try:
+            found.lstat()
+        except PermissionError:
+            raise Miss(f"~/{Path(path).parent} is a folder that you may not enter: it needs the right x. chmod u+rwx ~/{Path(path).parent}", tried=tried, got="permission denied", wanted="a folder with rwx for you", name="folder-closed") from None
+        except OSError:
+            pass  # it is missing, which is said below
         if found.is_symlink():
             raise Miss(f"{shown} is a link to another file. Put the file itself there: a link does not travel.", tried=tried, got=f"a link to {os.readlink(found)}", wanted="an ordinary file", name="link-out")
         if found.is_dir():

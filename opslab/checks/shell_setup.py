@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import functools
 import gzip
 import os
 import re
+import shutil
 import stat
+import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
 from opslab.checks import Miss, Module, Trial, shorten
 from opslab.scenarios import shell_setup as scenario
 from opslab.scenarios.shell_setup import feeds, loader
-from opslab.worlds import shell
+from opslab.worlds import shell, workspace
 
 module = Module("01", "shell_setup", "Shell setup")
 
@@ -38,21 +43,49 @@ comfy = module.task(
 )  # fmt: skip
 
 
-def _terminal(trial: Trial, **env: str) -> shell.Terminal:
-    """A shell in a fresh copy of the desk with the learner's rc file; a Miss that names the line where none comes up."""
-    home = trial.scratch(trial.seed, lines=2000)
+def _expects(title: str, *, points: float, needs: str = "starts"):
+    """Like `comfy.expects`, for what is asked of a terminal: one that ends or hangs on the way is a miss."""
+
+    def declare(function):
+        @comfy.expects(title, points=points, needs=needs)
+        @functools.wraps(function)
+        def ask(trial: Trial) -> None:
+            try:
+                function(trial)
+            except shell.NoPrompt as error:
+                _refuse_set_e(trial, error)
+                raise Miss(f"The terminal did not stay usable: {error}. Which line of ~/{RC} may end the shell, or wait?", tried="type a command", got=error.screen or "(an empty screen)", wanted="a new prompt", name="shell-ends") from None  # fmt: skip
+
+        return ask
+
+    return declare
+
+
+def _terminal(trial: Trial, home: Path | None = None) -> shell.Terminal:
+    """A shell with the learner's rc file, in `home` or in a fresh copy of the desk; a Miss that names the line where none
+    comes up."""
+    home = home or trial.scratch(trial.seed, lines=2000)
     try:
-        return trial.terminal(home, env)
+        return trial.terminal(home)
     except shell.NoPrompt as error:
-        confinement = trial.confinement(home, env)
+        _refuse_set_e(trial, error)
+        confinement = trial.confinement(home)
         line = shell.last_line_of_rc(path=RC, **confinement)
         source = trial.read(RC).splitlines()
-        where = f"line {line}: {source[line - 1].strip()}" if 0 < line <= len(source) else "a line that could not be found"
+        where = (
+            f"line {line}: {source[line - 1].strip()}" if 0 < line <= len(source) else "a line that could not be found"
+        )
         raise Miss(
             f"bash did not come to a prompt: {error}. It was last seen in ~/{RC}, {where}. A line of an rc file must not "
             "wait, exit or replace the shell.",
             tried=f"start bash with ~/{RC}", got=error.screen or "(an empty screen)", wanted="a prompt", name="rc-hangs",
         ) from None  # fmt: skip
+
+
+def _refuse_set_e(trial: Trial, error: shell.NoPrompt) -> None:
+    """Where a terminal has ended and the rc file has `set -e` in it, say that this is why."""
+    if found := re.search(r"^\s*set\s+(-[a-z]*e[a-z]*\b|-o\s+errexit).*", trial.read(RC), re.MULTILINE):
+        raise Miss("“set -e” is for scripts. In a terminal it closes the window at the first command that fails, and commands fail all day.", tried=f"open a terminal with ~/{RC}, and work", got=f"{found[0].strip()}\n{error}", wanted="a terminal that stays open", name="set-e-in-rc") from None  # fmt: skip
 
 
 @comfy.expects("bash starts with it, without a complaint", points=0)
@@ -65,12 +98,14 @@ def starts(trial: Trial) -> None:
     if faults:
         raise Miss("bash cannot read it to the end. Look at the line that it names, and at the one before: a quote, a bracket, a “fi” or “done” that is missing?", tried=f"bash -n ~/{RC}", got=faults, wanted="no message", name="rc-syntax")  # fmt: skip
     screen = _terminal(trial).text()
-    complaints = [line for line in screen.split("\n") if re.search(r"bash: |: line \d+:|command not found|No such file", line)]
+    complaints = [
+        line for line in screen.split("\n") if re.search(r"bash: |: line \d+:|command not found|No such file", line)
+    ]
     if complaints:
         raise Miss("It starts, and complains. Every new terminal would greet you like that.", tried="open a terminal", got="\n".join(complaints), wanted="only the prompt", name="rc-complains")  # fmt: skip
 
 
-@comfy.expects("TAB completes the subcommands and branches of git", points=0.5, needs="starts")
+@_expects("TAB completes the subcommands and branches of git", points=0.5)
 def completes_git(trial: Trial) -> None:
     terminal = _terminal(trial)
     terminal.run("cd projects/marts")
@@ -84,7 +119,7 @@ def completes_git(trial: Trial) -> None:
             raise Miss(say, tried=f"{typed}⇥", got=terminal.line(), wanted=f"{wanted} …", name="no-completion")
 
 
-@comfy.expects("TAB completes the services of aws", points=0.5, needs="starts")
+@_expects("TAB completes the services of aws", points=0.5)
 def completes_aws(trial: Trial) -> None:
     terminal = _terminal(trial)
     terminal.type("aws kines").press("TAB")
@@ -92,38 +127,56 @@ def completes_aws(trial: Trial) -> None:
         raise Miss("Nothing was completed. aws brings its own program for it, aws_completer; one line tells bash to ask it.", tried="aws kines⇥", got=terminal.line(), wanted="aws kinesis …", name="no-aws-completion")  # fmt: skip
 
 
-@comfy.expects("the prompt shows the git branch, and follows when it changes", points=0.5, needs="starts")
+ONCE = "Single quotes around PS1, or a function in PROMPT_COMMAND, let bash ask anew."
+
+
+def _is_there_when_read_again(terminal: shell.Terminal, word: str) -> bool:
+    """Whether `word` comes into the prompt by reading the rc file once more: then it was put together only once."""
+    terminal.run(f". ~/{RC}")
+    return word in terminal.prompt()
+
+
+@_expects("the prompt shows the git branch, and follows when it changes", points=0.5)
 def prompt_branch(trial: Trial) -> None:
     terminal = _terminal(trial)
     terminal.run("cd projects/marts")
-    on_main = terminal.prompt()
     terminal.run("git switch --quiet fix-late-feed")
     on_branch = terminal.prompt()
     if "fix-late-feed" not in on_branch:
-        if "main" in on_main and "main" in on_branch:
-            raise Miss("The prompt shows a branch, but not the one you are on. It was put together once, when the rc file was read, and not each time. Single quotes, or a function in PROMPT_COMMAND, let bash ask anew.", tried="git switch fix-late-feed", got=on_branch, wanted="… fix-late-feed …", name="evaluated-once")  # fmt: skip
-        raise Miss("The branch is not in the prompt.", tried="cd projects/marts; git switch fix-late-feed", got=on_branch, wanted="… fix-late-feed …", name="no-branch")  # fmt: skip
+        say, name = "The branch is not in the prompt.", "no-branch"
+        if _is_there_when_read_again(terminal, "fix-late-feed"):
+            say, name = (
+                f"The branch is asked once, when the rc file is read, and not each time. {ONCE}",
+                "evaluated-once",
+            )
+        raise Miss(say, tried="cd projects/marts; git switch fix-late-feed", got=on_branch, wanted="… fix-late-feed …", name=name)  # fmt: skip
     terminal.run("cd")
     outside = terminal.prompt()
     if "fatal" in outside or "fix-late-feed" in outside:
         raise Miss("Outside of a repository there is no branch to show; git's complaint about that belongs into /dev/null.", tried="cd ~", got=outside, wanted="a prompt without a branch", name="noise-outside")  # fmt: skip
 
 
-@comfy.expects("the prompt shows the AWS profile, if one is set", points=0.5, needs="starts")
+@_expects("the prompt shows the AWS profile, if one is set", points=0.5)
 def prompt_profile(trial: Trial) -> None:
     terminal = _terminal(trial)
     before = terminal.prompt()
     terminal.run("export AWS_PROFILE=staging")
     after = terminal.prompt()
     if "staging" not in after:
-        raise Miss("The profile is not in the prompt, so nothing tells you in which account the next command lands.", tried="export AWS_PROFILE=staging", got=after, wanted="… staging …", name="evaluated-once" if "AWS_PROFILE" in trial.read(RC) else "no-profile")  # fmt: skip
+        say, name = "The profile is not in the prompt, so nothing tells you in which account the next command lands.", "no-profile"  # fmt: skip
+        if _is_there_when_read_again(terminal, "staging"):
+            say, name = (
+                f"The profile is asked once, when the rc file is read, and not each time. {ONCE}",
+                "evaluated-once",
+            )
+        raise Miss(say, tried="export AWS_PROFILE=staging", got=after, wanted="… staging …", name=name)
     terminal.run("unset AWS_PROFILE")
     again = terminal.prompt()
     if "staging" in before or "staging" in again:
         raise Miss("The prompt names a profile although none is set.", tried="unset AWS_PROFILE", got=again, wanted="a prompt without “staging”", name="profile-always")  # fmt: skip
 
 
-@comfy.expects("production stands out in red, and long lines still wrap well", points=0.5, needs="starts prompt_profile")
+@_expects("production stands out in red, and long lines still wrap well", points=0.5, needs="starts prompt_profile")
 def prompt_red(trial: Trial) -> None:
     terminal = _terminal(trial)
     terminal.run("export AWS_PROFILE=staging")
@@ -136,11 +189,16 @@ def prompt_red(trial: Trial) -> None:
         raise Miss("The word production is there, but not in red.", tried="export AWS_PROFILE=production", got=f"colours (text, background): {sorted(production)}", wanted="red text or a red background", name="not-red")  # fmt: skip
     if staging == production:
         raise Miss("Staging looks exactly like production. If everything is red, red says nothing.", tried="AWS_PROFILE=staging, then production", got=f"both {sorted(production)}", wanted="red for production only", name="all-red")  # fmt: skip
+    # Going back to the first letter and to the end again makes bash work out where on the screen it is.
     long = "echo " + "".join(f"{number:04d}" for number in range(60))
-    terminal.clear().type(long)
+    terminal.clear().type(long[:-1]).type(HOME).type(END).type(long[-1])
     shown = "".join(line.ljust(terminal.screen.columns) for line in terminal.screen.display).rstrip()
     if long not in shown:
-        raise Miss("A long command runs over itself on the screen: bash counts the colour codes as letters. Put each of them between \\[ and \\].", tried="type a command of 245 letters", got=terminal.text(), wanted="the command, whole, over several lines", name="colour-not-bracketed")  # fmt: skip
+        raise Miss("A long command runs over itself on the screen: bash counts the colour codes as letters. Put each of them between \\[ and \\] (between \\001 and \\002 in what a $(command) prints).", tried="type a command of 244 letters, go to its start and back to its end, type one more", got=terminal.text(), wanted="the command, whole, over several lines", name="colour-not-bracketed")  # fmt: skip
+
+
+HOME, END = "\x1b[H", "\x1b[F"
+"""What the keys of these names send."""
 
 
 def _is_red(colour: str) -> bool:
@@ -150,7 +208,7 @@ def _is_red(colour: str) -> bool:
     return "red" in colour
 
 
-@comfy.expects("the prompt shows an exit code that is not 0", points=0.5, needs="starts")
+@_expects("the prompt shows an exit code that is not 0", points=0.5)
 def prompt_exit_code(trial: Trial) -> None:
     terminal = _terminal(trial)
     terminal.run("(exit 73)")
@@ -159,17 +217,18 @@ def prompt_exit_code(trial: Trial) -> None:
     terminal.run("clear")
     terminal.run("true")
     fine = terminal.text().split("true")[-1].strip()
-    if "73" not in failed:
+    if not re.search(r"(?<!\d)73(?!\d)", failed):
         name, say = "no-exit-code", "The exit code of the command before is not in the prompt."
-        if re.search(r"\b0\b", failed):
+        other = re.search(r"(?<![\d:])(0|1|127|128)(?![\d:])", failed)
+        if other:
             name = "exit-code-lost"
-            say = "The prompt shows 0 after a failure. Something else ran in between, and $? was its exit code. Save $? first, before anything else."
+            say = f"The prompt shows {other[1]} after a failure with 73. Either something else ran in between, and $? was its exit code: save $? first, before anything else. Or $? stands between double quotes in PS1, and was filled in once, when the file was read."
         raise Miss(say, tried="(exit 73)", got=failed, wanted="… 73 …", name=name)
-    if "73" in fine:
+    if re.search(r"(?<!\d)73(?!\d)", fine):
         raise Miss("The old exit code stays after a command that went well.", tried="(exit 73), then true", got=fine, wanted="a prompt without 73", name="exit-code-stays")  # fmt: skip
 
 
-@comfy.expects("history keeps a repeated command only once", points=0.5, needs="starts")
+@_expects("history keeps a repeated command only once", points=0.5)
 def history_once(trial: Trial) -> None:
     terminal = _terminal(trial)
     for _ in range(3):
@@ -180,23 +239,45 @@ def history_once(trial: Trial) -> None:
         raise Miss("The history holds it as often as it was typed, and pushes older, rarer commands out." if kept else "It is not in the history at all.", tried="echo the same again (three times); history", got="\n".join(kept) or shorten(history), wanted="one line", name="no-dedupe")  # fmt: skip
 
 
-@comfy.expects("two terminals at once both keep their history", points=0.5, needs="starts")
+@_expects("two terminals at once both keep their history", points=0.5)
 def history_two(trial: Trial) -> None:
     home = trial.scratch(trial.seed, lines=2000)
-    one, two = (trial.terminal(home) for _ in range(2))
+    one, two = (_terminal(trial, home) for _ in range(2))
     one.run("echo from the first terminal")
+    # bash overwrites the file at the end of a session that was longer than its list of commands, and adds to it otherwise.
+    # So one terminal has to be in use for a while: 650 commands, some of them again and again.
+    two.run('for n in {1..650}; do history -s "echo command $((n > 550 ? n % 10 : n))"; done')
     two.run("echo from the second terminal")
     one.close()
     two.close()
-    path = trial.terminal(home).run('printf "%s\\n" "$HISTFILE"').strip()
-    files = [home / ".bash_history", home / path.split("/")[-1]]
-    text = "\n".join(file.read_text(errors="replace") for file in files if path and file.is_file())
+    third = _terminal(trial, home)
+    histfile = third.run('printf "%s\\n" "$HISTFILE"').split("\n")[0].strip()
+    asked = (
+        "shopt -q histappend || { declare -p PROMPT_COMMAND; declare -f; } 2> /dev/null | grep -q 'history -a'; echo $?"
+    )
+    appends = third.run(asked).strip().startswith("0")
+    tried = "two terminals; a command in one, 650 in the other; close both; read the history file"
+    if not histfile:
+        raise Miss("No history is written: HISTFILE is empty. Secrets are kept out of it by a blank before the command.", tried=tried, got='HISTFILE=""', wanted="a history file", name="no-history-file")  # fmt: skip
+    # Inside, the home has the path of the learner's own.
+    for shown in (trial.home, home):
+        if Path(histfile).is_relative_to(shown):
+            histfile = home / Path(histfile).relative_to(shown)
+    try:
+        text = Path(histfile).read_text(errors="replace")
+    except OSError:
+        text = ""
     missing = [name for name in ("first", "second") if f"echo from the {name} terminal" not in text]
     if missing:
-        raise Miss("The terminal that is closed last overwrites what the other one learned. bash can append instead.", tried="two terminals, a command in each, close both, read the history file", got=f"lost: the {' and the '.join(missing)} terminal", wanted="both commands", name="no-histappend")  # fmt: skip
+        say, name = "The terminal that is closed last overwrites what the other one learned. bash can append instead.", "no-histappend"  # fmt: skip
+        if appends:
+            say, name = f"It appends, and keeps {text.count(chr(10))} lines only: what is older falls out. HISTSIZE and HISTFILESIZE can be larger.", "history-too-short"  # fmt: skip
+        raise Miss(
+            say, tried=tried, got=f"lost: the {' and the '.join(missing)} terminal", wanted="both commands", name=name
+        )
 
 
-@comfy.expects("the first letters and ↑ find an old command", points=0.5, needs="starts")
+@_expects("the first letters and ↑ find an old command", points=0.5)
 def history_search(trial: Trial) -> None:
     terminal = _terminal(trial)
     terminal.run("echo needle in the haystack")
@@ -207,16 +288,23 @@ def history_search(trial: Trial) -> None:
         raise Miss("↑ goes to the last command instead of the last one that begins with what you typed. bash calls what you need history-search-backward; bind it to the arrow.", tried="echo nee↑", got=terminal.line(), wanted="echo needle in the haystack", name="no-search")  # fmt: skip
 
 
-@comfy.expects("rm asks before it deletes", points=0.5, needs="starts")
+@_expects("rm asks before it deletes", points=0.5)
 def alias_safe(trial: Trial) -> None:
-    terminal = _terminal(trial)
+    home = trial.scratch(trial.seed, lines=2000)
+    terminal = _terminal(trial, home)
     terminal.run("mkdir -p try-me && touch try-me/one try-me/two try-me/three try-me/four try-me/five")
-    # As long as rm waits for an answer it runs, so there is no quiet to wait for.
-    terminal.clear().type("rm try-me/*").press("ENTER", patience=0.5)
+    # As long as rm waits for an answer it runs, so there is no quiet to wait for: wait for its question, or for its end.
+    terminal.clear().type("rm try-me/*")
+    shown = len(terminal.raw)
+    terminal.press("ENTER", patience=0.3)
+    deadline = time.monotonic() + 8
+    while time.monotonic() < deadline:
+        if shell.plain(terminal.raw[shown:]).strip() or terminal.at_prompt():
+            break
+        terminal.settle(patience=0.2)
     question = terminal.text()
     terminal.type("n", patience=0.2).press("ENTER", "CTRL-C", patience=0.5)
-    left = terminal.run("ls try-me").split()
-    if len(left) < 5:
+    if len(list((home / "try-me").glob("*"))) < 5:
         raise Miss("It deleted without a question. An alias can make rm ask in your terminal; scripts are not touched by it.", tried="rm try-me/*  (five files), answer n", got=shorten(question, 4), wanted="a question, and five files left", name="rm-does-not-ask")  # fmt: skip
 
 
@@ -233,27 +321,38 @@ late_feed = module.task(
         "Build the pipeline from left to right, and put “| head” at its end each time to look: first only the lines that are "
         "late, then only the partner of each line, then count.",
         "cut -d' ' -f4 takes the fourth word of a line. uniq only sees neighbours, so sort comes before it; uniq -c counts. "
-        "sort -rn sorts by number, the biggest first.",
+        "A second cut, with -d= -f2, takes what stands behind the = sign. sort -rn sorts by number, the biggest first.",
         "“LATE” also stands in file names that begin with LATEST. What stands before and after the word in the lines that "
         "you mean? In a script the file is \"$1\", with the quotes.",
-        "grep exits with 1 where no line matches. With pipefail that ends a script on a perfect day. A pair of braces helps: "
-        "{ grep … || true; } | cut … ",
+        "grep exits with 1 where no line matches, and with 2 where there is no file. With pipefail a perfect day ends the "
+        "script. Braces help, and forgive the 1 only: { grep … || [ $? -eq 1 ]; } | cut …",
     ],
 )  # fmt: skip
 
 
 @late_feed.expects("it is a script that can be started by its name", points=0.5)
 def script_runs(trial: Trial) -> None:
-    text = trial.read(SCRIPT)
+    text = _unix(trial, SCRIPT)
     first = text.split("\n", 1)[0]
-    if "\r" in text:
-        raise Miss("It has Windows line ends (CR LF); the system looks for an interpreter called “bash\\r”. Save it with LF.", tried=f"read ~/{SCRIPT}", got=repr(first), wanted="lines that end in \\n", name="crlf")  # fmt: skip
     if not first.startswith("#!"):
         raise Miss("The first line does not say who shall read it. Begin with #!/usr/bin/env bash", tried=f"head -1 ~/{SCRIPT}", got=first, wanted="#!/usr/bin/env bash", name="no-shebang")  # fmt: skip
     if not os.access(trial.home / SCRIPT, os.X_OK):
         raise Miss(f"It may not be executed. chmod +x ~/{SCRIPT}", tried=f"ls -l ~/{SCRIPT}", got=stat.filemode((trial.home / SCRIPT).stat().st_mode), wanted="an x among the rights", name="not-executable")  # fmt: skip
+    if missing := _missing_interpreter(first, trial.home):
+        raise Miss(f"The first line sends it to {missing}, which is not there. Begin with #!/usr/bin/env bash", tried=f"head -1 ~/{SCRIPT}", got=first, wanted="#!/usr/bin/env bash", name="bad-shebang")  # fmt: skip
     if len([line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")]) == 0:
         raise Miss("It does nothing yet: there is no command in it.", tried=f"read ~/{SCRIPT}", got=text, wanted="a pipeline", name="missing")  # fmt: skip
+
+
+def _missing_interpreter(first: str, home: Path) -> str:
+    """The program that a first line #!… asks for, where there is none of that name; else ''."""
+    program, *options = first[2:].split() or ["nothing"]
+    if not (program.startswith("/") and os.access(program, os.X_OK) and Path(program).is_file()):
+        return program
+    names = [word for word in options if not word.startswith("-")]
+    if Path(program).name == "env" and not (names and shutil.which(names[0], path=workspace.environment(home)["PATH"])):
+        return names[0] if names else "nothing"
+    return ""
 
 
 def _late(trial: Trial, twist: str = "", name: str = "partner-feeds-2026-11-21.log"):
@@ -271,10 +370,10 @@ def _late(trial: Trial, twist: str = "", name: str = "partner-feeds-2026-11-21.l
 
 
 def _pairs(out: str) -> list[tuple[str, int]]:
-    """(partner, count) for each line of output; count and name may stand in either order, `partner=` may stay."""
+    """(partner, count) for each line of output; either may come first, `partner=` may stay, `:` or `,` may separate them."""
     pairs = []
     for line in out.splitlines():
-        words = line.replace("partner=", " ").split()
+        words = re.sub(r"partner=|[:,;|]", " ", line).split()
         numbers = [word for word in words if word.isdigit()]
         if len(words) == 2 and len(numbers) == 1:
             words.remove(numbers[0])
@@ -288,7 +387,9 @@ def _looks_like(truth: Counter, most: int = 6) -> str:
     return "\n".join(f"{count:7d} {name}" for name, count in truth.most_common(most))
 
 
-@late_feed.expects("it counts the late files of each partner, on a log it has not seen", points=1.5, needs="script_runs")
+@late_feed.expects(
+    "it counts the late files of each partner, on a log it has not seen", points=1.5, needs="script_runs"
+)
 def counts(trial: Trial) -> None:
     done, truth, log = _late(trial)
     tried = f"{SCRIPT} another-day.log"
@@ -297,20 +398,37 @@ def counts(trial: Trial) -> None:
     if not pairs:
         raise Miss("It printed nothing. Does it read the file that it is given as “$1”?", tried=tried, got=got, wanted=_looks_like(truth), name="no-output")  # fmt: skip
     found = Counter(dict(pairs))
+    if found == truth:
+        return
     if len(pairs) > len(found):
         raise Miss("Partners appear more than once: uniq only compares neighbours, so equal names must stand together first.", tried=tried, got=got, wanted=_looks_like(truth), name="uniq-before-sort")  # fmt: skip
-    if found != truth:
-        wide: Counter[str] = Counter()
-        every: Counter[str] = Counter()
-        for line in log.read_text().splitlines():
-            name = line.split(" ")[3].removeprefix("partner=")
-            every[name] += 1
-            wide[name] += "LATE" in line
-        if found == every:
-            raise Miss("These are all files, not the late ones.", tried=tried, got=got, wanted=_looks_like(truth), name="no-filter")  # fmt: skip
-        if found == +wide:
-            raise Miss("It also counts files that are called LATEST_…: their name contains the word, their status is OK.", tried=tried, got=got, wanted=_looks_like(truth), name="grep-too-wide")  # fmt: skip
-        raise Miss("The counts are not right.", tried=tried, got=got, wanted=_looks_like(truth), name="counts")  # fmt: skip
+    every, wide, any_case = (Counter() for _ in range(3))
+    for line in log.read_text().splitlines():
+        name = line.split(" ")[3].removeprefix("partner=")
+        every[name] += 1
+        wide[name] += "LATE" in line
+        any_case[name] += "late" in line.lower()
+    say, name = "The counts are not right.", "counts"
+    if found == every:
+        say, name = "These are all files, not the late ones.", "no-filter"
+    elif found == wide:
+        say, name = "It also counts files that are called LATEST_…: their name contains the word, their status is OK.", "grep-too-wide"  # fmt: skip
+    elif found == any_case:
+        say, name = "It also counts files whose name, or whose partner's name (latelier), contains the word. Their status is OK.", "grep-too-wide"  # fmt: skip
+    elif found == _known_day(log):
+        say, name = "These are the counts of the log that you know. In a script, the file to read is the one it is given: \"$1\".", "hard-coded"  # fmt: skip
+    elif all(truth[partner] == count for partner, count in pairs):
+        say, name = (
+            "These are right, but others were late too, and are missing. Is there a “head” at the end?",
+            "cut-short",
+        )
+    raise Miss(say, tried=tried, got=got, wanted=_looks_like(truth), name=name)
+
+
+def _known_day(log: Path) -> Counter:
+    """The counts of the log that lies beside the unseen one, under the name that the learner knows."""
+    known = (log.parent / f"partner-feeds-{scenario.DAY}.log").read_text().splitlines()
+    return Counter(line.split(" ")[3].removeprefix("partner=") for line in known if " status=LATE " in line)
 
 
 @late_feed.expects("the worst comes first", points=0.5, needs="script_runs counts")
@@ -322,7 +440,10 @@ def worst_first(trial: Trial) -> None:
         if numbers == sorted(numbers):
             name, say = "ascending", "The order is upside down: the smallest comes first."
         elif list(map(str, numbers)) == sorted(map(str, numbers), reverse=True):
-            name, say = "sorted-as-text", "The counts are sorted as text, where 9 comes after 104. sort can compare numbers."
+            name, say = (
+                "sorted-as-text",
+                "The counts are sorted as text, where 9 comes after 104. sort can compare numbers.",
+            )
         raise Miss(say, tried=f"{SCRIPT} a-quiet-day.log", got=done.out, wanted=_looks_like(truth, 8), name=name)
 
 
@@ -336,28 +457,49 @@ def any_file(trial: Trial) -> None:
 @late_feed.expects("a perfect day is no failure, a missing file is one", points=0.5, needs="script_runs counts")
 def edges(trial: Trial) -> None:
     done, _, _ = _late(trial, "none late")
-    if done.out.strip() or done.code:
-        raise Miss("On a day without a late file it should print nothing and exit with 0. grep exits with 1 where nothing matches.", tried=f"{SCRIPT} perfect-day.log; echo $?", got=f"{shorten(done.out + done.err, 4)}\nexit code {done.code}".strip(), wanted="nothing, exit code 0", name="no-match-fails")  # fmt: skip
+    perfect = {"tried": f"{SCRIPT} perfect-day.log; echo $?", "wanted": "nothing, exit code 0"}
+    perfect["got"] = f"{shorten(done.out + done.err, 4)}\nexit code {done.code}".strip()
+    if done.code:
+        raise Miss("A day without a late file is a good day, and the script calls it a failure. grep exits with 1 where nothing matches.", **perfect, name="no-match-fails")  # fmt: skip
+    try:
+        silent = not +Counter(dict(_pairs(done.out)))  # a count of 0 is said by some, and is no mistake
+    except Miss:
+        silent = False
+    if not silent:
+        raise Miss("On a day without a late file there is nothing to print: the next program would take any line for a partner. What is meant for people goes to stderr.", **perfect, name="not-silent")  # fmt: skip
     missing = trial.run([SCRIPT, "logs/no-such.log"], home=trial.scratch(lines=2000))
     if missing.code == 0:
-        raise Miss("The file is not there, and the script says that all is well. Whoever calls it believes that nobody was late.", tried=f"{SCRIPT} logs/no-such.log; echo $?", got=f"{shorten(missing.out + missing.err, 4)}\nexit code 0".strip(), wanted="an exit code other than 0", name="missing-file-passes")  # fmt: skip
+        say = "The file is not there, and the script says that all is well. Whoever calls it believes that nobody was late."
+        if re.search(r"\|\|\s*(true|:)", trial.read(SCRIPT)):
+            say += " “|| true” forgives everything; grep says 1 for no match, and 2 for no file."
+        raise Miss(say, tried=f"{SCRIPT} logs/no-such.log; echo $?", got=f"{shorten(missing.out + missing.err, 4)}\nexit code 0".strip(), wanted="an exit code other than 0", name="missing-file-passes")  # fmt: skip
 
 
 @late_feed.expects("~/answers/late_feed.txt names the partner", points=0.5)
 def partner_named(trial: Trial) -> None:
-    text = trial.read("answers/late_feed.txt").replace("partner=", " ")
-    words = [word for word in re.split(r"[\s,:]+", text) if word in feeds.PARTNERS]
-    lines = 200_000
-    truth = trial.once("today", lambda: _truth_of_today(trial, lines))
-    worst = truth.most_common(1)[0][0]
-    if words != [worst]:
-        name = "grep-too-wide" if words == [truth.most_common()[-1][0]] else "wrong-partner"
-        raise Miss("That is not the partner with the most late files." if words else "There is no partner's name in it.", tried="cat ~/answers/late_feed.txt", got=shorten(text, 3) or "(an empty file)", wanted="one name, as it is written in the log", name=name)  # fmt: skip
+    text = trial.read("answers/late_feed.txt")
+    named = [word for word in re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", text.lower()) if word in feeds.PARTNERS]
+    worst, latest_files = _worst_of_today(trial.seed)
+    if set(named) == {worst}:
+        return
+    say, name = "That is not the partner with the most late files.", "wrong-partner"
+    if not named:
+        say, name = "There is no partner's name in it.", "no-name"
+    elif len(set(named)) > 1:
+        say, name = "More than one partner is named. Which one is late most often?", "whole-list"
+    elif named[0] == latest_files:
+        say, name = "That partner has the most files called LATEST_…, which are in time. Late files have the status LATE.", "grep-too-wide"  # fmt: skip
+    raise Miss(say, tried="cat ~/answers/late_feed.txt", got=shorten(text.strip(), 3) or "(an empty file)", wanted="one name, as it is written in the log", name=name)  # fmt: skip
 
 
-def _truth_of_today(trial: Trial, lines: int) -> Counter:
-    home = trial.scratch(trial.seed, lines=10)
-    return feeds.write(home / "logs" / f"partner-feeds-{scenario.DAY}.log", trial.seed, lines=lines)
+@functools.cache
+def _worst_of_today(seed: int) -> tuple[str, str]:
+    """The partner with the most late files in the learner's own log, and the one whom a search for the bare word finds."""
+    with tempfile.TemporaryDirectory(prefix="opslab-") as folder:
+        log = Path(folder) / f"partner-feeds-{scenario.DAY}.log"
+        late = feeds.write(log, seed)
+        wide = Counter(line.split(" ")[3].removeprefix("partner=") for line in log.open() if "LATE" in line)
+    return late.most_common(1)[0][0], wide.most_common(1)[0][0]
 
 
 # ---- 1.3 ------------------------------------------------------------------------------------------------------------
@@ -396,10 +538,10 @@ def _given(answers: dict[str, str], key: str) -> str:
 def root_cause(trial: Trial) -> None:
     text, answer = loader.log(trial.seed)
     given = _given(_loader_form(trial), "root_cause")
-    name = re.split(r"[:\s]", given.removeprefix("Caused by:").strip())[0]
-    if name.split(".")[-1] == answer.root_cause.split(".")[-1]:
+    # The line of the log, or backticks around the name, do no harm; of several names the first counts.
+    kind = next(iter(re.findall(r"\w+(?:Exception|Error)\b", given)), given.strip())
+    if kind == answer.root_cause.split(".")[-1]:
         return
-    kind = name.split(".")[-1]
     say, misconception = "That is not the root of the failure.", "wrong-cause"
     if kind in ("ConnectException", "MetricsException"):
         say = "That one was survived: read the line after it. The job went on for minutes, and failed over something else."
@@ -450,6 +592,10 @@ def line(trial: Trial) -> None:
         say, name = "One line off. grep -n counts from 1, and so do we.", "off-by-one"
     elif answer.root_cause in there:
         say, name = "The right words, but of a later attempt. The first one matters.", "last-not-first"
+    elif "Caused by: com.targ.loader.LoaderException" in there:
+        say, name = "That is a layer above: it says that something failed below it. Follow “Caused by” further down.", "stopped-halfway"  # fmt: skip
+    elif re.search("ConnectException|MetricsException|metrics", there):
+        say, name = "That one was survived: “continuing without metrics”. The job failed over something else.", "decoy"
     elif "ERROR" in there:
         say, name = "This line says that it failed. We look for the one that says why.", "symptom"
     raise Miss(say, tried=f"line in ~/{FORM}", got=f"{given}: {there.strip()[:120]}", wanted="the number of the line that names the root cause for the first time", name=name)  # fmt: skip
@@ -485,23 +631,44 @@ def _export(trial: Trial, *days: str, before: str = "", after: str = "", fault: 
     if fault == "outbox":
         (home / "outbox").rmdir()
     # What lies in the temporary folder of the jail goes with the jail, so it is looked at before that ends.
-    listing = 'find /tmp "$HOME" -path "$HOME/outbox" -prune -o -path "$HOME/.cache" -prune -o -print | sort'
-    start = f"bash {EXPORT} {' '.join(_quoted(day) for day in days[:1])}"
+    # A job may keep a log.
+    pruned = " ".join(f'-path "$HOME/{folder}" -prune -o' for folder in ("outbox", "logs", ".cache"))
+    listing = f'find /tmp "$HOME" {pruned} -print | sort'
+    start = f"{_start(trial, EXPORT)} {_quoted(days[0])}"
     script = before or f"{start}; code=$?"
-    wrapper = f"{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > \"$HOME/outbox.left\" ; exit $code"  # noqa: E501
+    wrapper = f'{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > "$HOME/outbox.left" ; exit $code'  # noqa: E501
     done = trial.run(["bash", "-c", wrapper], home=home, env=env)
     outbox = {}
     if (home / "outbox").is_dir():
         for entry in sorted((home / "outbox").iterdir()):
             outbox[entry.name] = _unpacked(entry)
     left_file = home / "outbox.left"
-    left = [name for name in left_file.read_text().splitlines() if "/tmp/." not in name] if left_file.exists() else []
+    own = ("/tmp/.before", "/tmp/.after")
+    left = [name for name in left_file.read_text().splitlines() if name not in own] if left_file.exists() else []
     shown = str(trial.home)
     return done, outbox, wanted, [name.replace(shown, "~").replace(str(home), "~") for name in left]
 
 
+def _start(trial: Trial, script: str) -> str:
+    """How people start a script: by its name where its rights and its first line allow it, else with bash."""
+    text = _unix(trial, script)
+    return script if text.startswith("#!") and os.access(trial.home / script, os.X_OK) else f"bash {script}"
+
+
+def _unix(trial: Trial, script: str) -> str:
+    """The text of a script. Raises Miss where it has the line ends of Windows."""
+    text = trial.read(script)
+    if "\r" in text:
+        first = text.split("\n", 1)[0]
+        raise Miss(f"~/{script} has Windows line ends (CR LF); the system looks for an interpreter called “bash\\r”. Save it with LF.", tried=f"read ~/{script}", got=repr(first), wanted="lines that end in \\n", name="crlf")  # fmt: skip
+    return text
+
+
 def _quoted(word: str) -> str:
     return "'" + word.replace("'", "'\\''") + "'"
+
+
+NOT_GZIP = "(not a whole gzip file)"
 
 
 def _unpacked(path: Path) -> str:
@@ -509,7 +676,7 @@ def _unpacked(path: Path) -> str:
         with gzip.open(path, "rt") as file:
             return file.read(4 * 1024 * 1024)
     except (OSError, EOFError, UnicodeDecodeError):
-        return "(not a whole gzip file)"
+        return NOT_GZIP
 
 
 def _said(done) -> str:
@@ -518,16 +685,23 @@ def _said(done) -> str:
 
 @loud.expects("on a good day it publishes all orders and exits with 0", points=0)
 def good_day(trial: Trial) -> None:
-    trial.read(EXPORT)
-    done, outbox, wanted, _ = _export(trial)
+    done, outbox, wanted, _ = trial.once("good day", lambda: _export(trial))
     (name, text), *_ = wanted.items()
     if done.code or outbox.get(name) != text:
-        rows = outbox[name].count("\n") - 1 if name in outbox else 0
-        raise Miss("A good day must still work.", tried=f"{EXPORT} {DAY}; echo $?", got=f"{_said(done)}\noutbox: {', '.join(outbox) or 'empty'}; rows: {rows}", wanted=f"outbox/{name} with {text.count(chr(10)) - 1} rows, exit code 0", name="breaks-good-day")  # fmt: skip
+        there = "empty"
+        if name in outbox:
+            there = (
+                NOT_GZIP if outbox[name] == NOT_GZIP else f"{name} with {max(outbox[name].count(chr(10)) - 1, 0)} rows"
+            )
+        elif outbox:
+            there = ", ".join(outbox)
+        raise Miss("A good day must still work.", tried=f"{EXPORT} {DAY}; echo $?", got=f"{_said(done)}\noutbox: {there}", wanted=f"outbox/{name} with {text.count(chr(10)) - 1} rows, exit code 0", name="breaks-good-day")  # fmt: skip
 
 
 def _must_fail(trial: Trial, fault: str, tried: str) -> None:
     done, outbox, _, _ = _export(trial, fault=fault)
+    if done.code == 0 and fault == "outbox" and outbox:
+        raise Miss("It made an outbox of its own. Finance looks into the real one, which was not there, and finds nothing; and nobody is called.", tried=tried, got=_said(done), wanted="an exit code other than 0", name="own-outbox")  # fmt: skip
     if done.code == 0:
         raise Miss("It failed and reported success: exit code 0. Nobody will be called tonight.", tried=tried, got=_said(done), wanted="an exit code other than 0", name="green-but-broken")  # fmt: skip
     if outbox:
@@ -553,16 +727,20 @@ def last_step(trial: Trial) -> None:
 @loud.expects("it says on stderr which day failed, and never “done”", points=0.5, needs="good_day middle_step")
 def says_so(trial: Trial) -> None:
     done, _, _, _ = _export(trial, fault="bad row")
-    if "done" in done.out:
+    if re.search(r"\bdone\b", done.out):
         raise Miss("It says “done” about an export that failed.", tried=f"{EXPORT} {DAY} (a broken day)", got=_said(done), wanted="no “done”", name="says-done")  # fmt: skip
-    if DAY not in done.err:
+    # What it says on a good day as well tells nobody that something failed.
+    usual = set(trial.once("good day", lambda: _export(trial))[0].err.splitlines())
+    if not any(DAY in line for line in done.err.splitlines() if line not in usual):
         on_stdout = DAY in done.out
         raise Miss("The message went to stdout, where it is taken for output. >&2 sends it to stderr." if on_stdout else "Whoever is called at night reads stderr first. Which export was it, of which day? A trap on ERR can say it.", tried=f"{EXPORT} {DAY} 2> errors (a broken day)", got=shorten(done.err.strip() or "(nothing on stderr)", 5), wanted=f"a line with {DAY}", name="stdout" if on_stdout else "silent")  # fmt: skip
 
 
 @loud.expects("it leaves no temporary files behind, however it ends", points=0.5, needs="good_day")
 def tidy(trial: Trial) -> None:
-    stopped = f"set -m; bash {EXPORT} {DAY} & pid=$!; sleep 0.4; kill -TERM -- -$pid; wait $pid; code=0; sleep 0.2"
+    stopped = (
+        f"set -m; {_start(trial, EXPORT)} {DAY} & pid=$!; sleep 0.4; kill -TERM -- -$pid; wait $pid; code=0; sleep 0.2"
+    )
     cases = (
         ("a good day", {}),
         ("a broken day", {"fault": "bad row"}),
@@ -577,10 +755,11 @@ def tidy(trial: Trial) -> None:
 @loud.expects("two at the same time do not disturb each other", points=0.5, needs="good_day")
 def two_at_once(trial: Trial) -> None:
     other = "2026-11-20"
-    both = f"bash {EXPORT} {DAY} & one=$!; bash {EXPORT} {other} & two=$!; code=0; wait $one || code=$?; wait $two || code=$?"
+    start = _start(trial, EXPORT)
+    both = f"{start} {DAY} & one=$!; {start} {other} & two=$!; code=0; wait $one || code=$?; wait $two || code=$?"
     done, outbox, wanted, _ = _export(trial, DAY, other, before=both, env={"WAREHOUSE_IS_SLOW": "0.3"})
-    if outbox != wanted:
-        wrong = [name for name in wanted if outbox.get(name) != wanted[name]]
+    wrong = [name for name in wanted if outbox.get(name) != wanted[name]]
+    if wrong:
         raise Miss("They share a temporary file, and each writes over the other. mktemp gives each run a name of its own.", tried=f"{EXPORT} {DAY} &  {EXPORT} {other} &  wait", got=f"not right: {', '.join(wrong)}\n{_said(done)}", wanted="both days, whole", name="shared-temp-file")  # fmt: skip
 
 
@@ -588,7 +767,7 @@ def two_at_once(trial: Trial) -> None:
 def with_space(trial: Trial) -> None:
     day = "2026-11-19 rerun"
     done, outbox, wanted, _ = _export(trial, day)
-    if done.code or outbox != wanted:
+    if done.code or any(outbox.get(name) != text for name, text in wanted.items()):
         raise Miss("With a space in it, $1 without quotes becomes two words.", tried=f'{EXPORT} "{day}"', got=_said(done), wanted=f"outbox/orders-{day}.csv.gz, exit code 0", name="unquoted")  # fmt: skip
 
 
@@ -603,12 +782,13 @@ secrets = module.task(
     files=[".secrets", "passwords.txt", REPORT, "jobs/report.sh.bak", "notes", ".bash_history"],
     uses=[".[!.]*", "bin", "jobs/*"],
     hints=[
-        "First find all places: grep -rlF 'THE-PASSWORD' ~  lists the files that hold it (and is itself in your history "
-        "afterwards, unless it starts with a space and HISTCONTROL has ignorespace).",
+        "First find all places, with a space before the command, so that the search is not itself remembered (HISTCONTROL "
+        "has ignorespace):  grep -rlF 'THE-PASSWORD' ~   It lists the files that hold the password.",
         "mkdir -m 700 ~/.secrets; then the password, alone on one line, in ~/.secrets/warehouse; chmod 600 for the file. "
         "6 is read and write for you, the two 0 are nothing for everybody else.",
         "Arguments of a command are seen by everybody who types ps. “head ~/tools/warehouse” shows two other ways to hand it "
-        "the password. Deleting a line from the running history: history -d NUMBER; from the file: an editor.",
+        "the password. To take lines out of a file: an editor, or grep -v, which keeps "
+        "all lines but those that match. Close other terminals here first: an open bash writes its memory back when it ends.",
         "report.sh then needs neither the password nor a variable with it in the file: "
         'warehouse --password-file "$HOME/.secrets/warehouse" report',
     ],
@@ -616,7 +796,7 @@ secrets = module.task(
 
 
 def _report(trial: Trial, home: Path):
-    return trial.run(["bash", REPORT], home=home)
+    return trial.run(["bash", "-c", _start(trial, REPORT)], home=home)
 
 
 @secrets.expects("the report still works", points=0)
@@ -624,11 +804,20 @@ def report_works(trial: Trial) -> None:
     trial.read(REPORT)
     done = _report(trial, trial.scratch(trial.seed, lines=10))
     if done.code or "bikes" not in done.out:
-        raise Miss("The report itself must go on working.", tried=f"{REPORT}; echo $?", got=_said(done), wanted="sales per category, exit code 0", name="report-broken")  # fmt: skip
+        say, name = "The report itself must go on working.", "report-broken"
+        if (trial.home / RC).is_file() and "WAREHOUSE_PASSWORD" in trial.read(RC):
+            say, name = f"It works in your terminal, which has read ~/{RC}. At seven in the morning nobody is logged in, and nothing reads that file: the report has to get the password itself.", "only-in-rc"  # fmt: skip
+        raise Miss(
+            say, tried=f"{REPORT}; echo $?", got=_said(done), wanted="sales per category, exit code 0", name=name
+        )
 
 
 @secrets.expects("the password is in ~/.secrets/warehouse, for nobody's eyes but yours", points=1)
 def right_place(trial: Trial) -> None:
+    folder = (trial.home / PLACE).parent
+    if folder.is_dir() and not folder.stat().st_mode & 0o100:
+        shown = "~/" + str(folder.relative_to(trial.home))
+        raise Miss(f"Nobody can go into {shown}, you neither: a folder needs the right x to be entered. chmod 700 {shown}", tried=f"ls -ld {shown}", got=stat.filemode(folder.stat().st_mode), wanted="drwx------ (700)", name="folder-closed")  # fmt: skip
     text = trial.read(PLACE)
     if text.strip() != scenario.password(trial.seed):
         raise Miss("The file is there, but does not hold just the password: one line, nothing else, no quotes.", tried=f"read ~/{PLACE}", got="(something else)" if text.strip() else "(empty)", wanted="the password of report_bot, alone on its line", name="not-the-password")  # fmt: skip
@@ -642,20 +831,46 @@ def right_place(trial: Trial) -> None:
 @secrets.expects("and in no other file, history included", points=1, needs="right_place")
 def nowhere_else(trial: Trial) -> None:
     secret = scenario.password(trial.seed).encode()
-    found = []
+    encoded = _in_base64(secret)
+    found, spelled = [], []
     for folder, names, files in os.walk(trial.home):
         names[:] = [name for name in names if not (Path(folder) / name).is_symlink()]
         for name in files:
             path = Path(folder) / name
-            if path == trial.home / PLACE or path.is_symlink() or not path.is_file() or path.stat().st_size > 50_000_000:
+            if (
+                path == trial.home / PLACE
+                or path.is_symlink()
+                or not path.is_file()
+                or path.stat().st_size > 50_000_000
+            ):
                 continue
             try:
-                if secret in path.read_bytes():
-                    found.append("~/" + str(path.relative_to(trial.home)))
+                content = path.read_bytes()
             except OSError:
                 continue
+            shown = "~/" + str(path.relative_to(trial.home))
+            if secret in content:
+                found.append(shown)
+            elif any(form in content for form in encoded):
+                spelled.append(shown)
+    if spelled and not found:
+        raise Miss("base64 is another way to write it, not a lock: “base64 -d” gives it back to whoever has the file.", tried="search every file of the workspace for the password in base64", got="\n".join(sorted(spelled)), wanted=f"only ~/{PLACE}", name="encoded")  # fmt: skip
     if found:
-        raise Miss("Whoever gets a copy of one of these files gets the password.", tried="search every file of the workspace for the password", got="\n".join(sorted(found)), wanted=f"only ~/{PLACE}", name="still-in-history" if found == ["~/.bash_history"] else "still-there")  # fmt: skip
+        say = "Whoever gets a copy of one of these files gets the password."
+        if any(path.endswith(".bash_history") for path in found):
+            say += " A terminal that is still open writes its old memory into the history when it ends: close it, then clean the file."
+        if any(".ipynb_checkpoints" in path for path in found):
+            say += " JupyterLab keeps a copy of each file that it opens, in a folder .ipynb_checkpoints beside it: rm -r takes it away."
+        raise Miss(say, tried="search every file of the workspace for the password", got="\n".join(sorted(found + spelled)), wanted=f"only ~/{PLACE}", name="still-in-history" if found == ["~/.bash_history"] else "still-there")  # fmt: skip
+
+
+def _in_base64(secret: bytes) -> list[bytes]:
+    """What of base64 does not change with what stands around a secret, for each of the three ways it can be aligned."""
+    forms = []
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + secret)
+        forms.append(whole[(0, 2, 3)[before] : (before + len(secret)) * 8 // 6])
+    return forms
 
 
 @secrets.expects("while the report runs, the process list does not show it", points=1, needs="report_works right_place")
@@ -691,6 +906,7 @@ exec "$HOME/tools/warehouse.real" "$@"
 def one_place(trial: Trial) -> None:
     home = trial.scratch(trial.seed, lines=10)
     fresh = scenario.password(trial.seed + 1000)
+    (home / PLACE).chmod(0o600)  # some let themselves only read it
     (home / PLACE).write_text(fresh + "\n")
     scenario.set_password(home, fresh)
     done = _report(trial, home)

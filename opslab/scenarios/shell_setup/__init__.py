@@ -40,7 +40,7 @@ def build(home: Path, seed: int, twists: frozenset[str], lines: int = 200_000) -
         target.chmod(0o755 if shown.startswith("tools/") or shown in EXECUTABLE else 0o644)
     (home / "dot.bash_history").rename(home / ".bash_history")
 
-    for folder in ("logs", "outbox", "warehouse"):
+    for folder in ("logs", "outbox", "tmp", "warehouse"):
         (home / folder).mkdir(exist_ok=True)
     feeds.write(home / "logs" / f"partner-feeds-{DAY}.log", seed, lines=lines, twists=twists)
     (home / "logs" / "loader.log").write_text(loader.log(seed)[0])

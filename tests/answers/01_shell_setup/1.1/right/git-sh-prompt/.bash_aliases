@@ -1,0 +1,3 @@
+rm() {
+    command rm --interactive=once "$@"
+}

@@ -1,0 +1,3 @@
+source /usr/share/bash-completion/bash_completion
+complete -C aws_completer aws
+. ~/.bashrc

@@ -1,0 +1,1 @@
+export WAREHOUSE_PASSWORD="$(cat ~/.secrets/warehouse)"

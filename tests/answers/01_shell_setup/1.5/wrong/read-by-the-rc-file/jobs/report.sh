@@ -1,0 +1,3 @@
+#!/usr/bin/env bash
+# Every morning at seven: sales per category, for the #sales channel.
+warehouse report

@@ -1,0 +1,204 @@
+"""Graders are graded: answers that people might hand in, kept as files and replayed against the real checks.
+
+    tests/answers/<stem>/<task>/right/<case>/…     must get every point
+    tests/answers/<stem>/<task>/wrong/<case>/…     must miss exactly what its case.toml says
+
+The files of a case lie as in the workspace; one that begins with #! becomes executable. Besides them a `case.toml`, in which
+all is optional, except `missed` for a wrong case:
+
+    note = "Sorts after counting: uniq only sees neighbours."   # what whoever writes this has in mind
+    missed = { counts = "uniq-before-sort" }   # id of the expectation = name of the Miss
+    score = 0.5                                # checked where it is given
+    base = "right/plain"                       # begin with the files of that case, with its modes and so on
+    edit = [{ file = "bin/x.sh", old = "sort | ", new = "" }]   # `old` must stand in the file
+    delete = ["passwords.txt"]                 # files or folders of the desk that are gone
+    modes = { "bin/x.sh" = "644" }
+    crlf = ["bin/x.sh"]                        # these get Windows line ends (git would not keep them)
+    ask = ["counts"]                           # ask these only, where the whole task takes long; what is missed is always asked
+
+`{{word}}` in a file is replaced by what the test of the module gives for the seed (`{{password}}`), because no secret and
+no solution stands in this repository. To see what a case brings while you write it:
+
+    .venv/bin/python tests/replay.py 1.2 uniq-before-sort
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from opslab import checks
+from opslab.course import number_of, stem_of
+from opslab.worlds import workspace
+
+ANSWERS = Path(__file__).parent / "answers"
+KEYS = {"note", "missed", "score", "base", "edit", "delete", "modes", "crlf", "ask"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One answer to one task."""
+
+    folder: Path
+
+    @property
+    def task(self) -> str:
+        return self.folder.parts[-3]
+
+    @property
+    def right(self) -> bool:
+        return self.folder.parts[-2] == "right"
+
+    def __str__(self) -> str:
+        return "/".join(self.folder.parts[-3:])
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """What stands in its case.toml. Raises ValueError for a key that nobody reads."""
+        path = self.folder / "case.toml"
+        found = tomllib.loads(path.read_text()) if path.exists() else {}
+        if unknown := set(found) - KEYS:
+            raise ValueError(f"{path}: found {', '.join(sorted(unknown))}; the keys are {', '.join(sorted(KEYS))}")
+        if self.right == bool(found.get("missed")):
+            raise ValueError(f"{path}: a wrong answer says what it misses, a right one misses nothing")
+        return found
+
+    @property
+    def missed(self) -> dict[str, str]:
+        return self.settings.get("missed", {})
+
+    @property
+    def asked(self) -> list[str] | None:
+        """The expectations to ask; None: all."""
+        return [*self.settings["ask"], *self.missed] if "ask" in self.settings else None
+
+
+def cases(stem: str) -> list[Case]:
+    """Every case of a module, in order."""
+    folders = sorted(path for path in (ANSWERS / stem).glob("*/*/*") if path.is_dir())
+    return [Case(folder) for folder in folders]
+
+
+def put(case: Case, home: Path, words: Mapping[str, Any]) -> None:
+    """Make the workspace `home` what it is when this answer is handed in."""
+    settings = case.settings
+    if "base" in settings:
+        put(Case(case.folder.parents[1] / settings["base"]), home, words)
+    for name in settings.get("delete", []):
+        path = home / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for source in sorted(path for path in case.folder.rglob("*") if path.is_file() and path.name != "case.toml"):
+        path = home / source.relative_to(case.folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(path, _filled(source.read_text(), words))
+    for edit in settings.get("edit", []):
+        path = home / edit["file"]
+        text, old = path.read_text(), _filled(edit["old"], words)
+        if old not in text:
+            raise ValueError(f"{case}: {edit['file']} does not hold {old!r}")
+        _write(path, text.replace(old, _filled(edit["new"], words)))
+    for name in settings.get("crlf", []):
+        path = home / name
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    for name, mode in settings.get("modes", {}).items():
+        (home / name).chmod(int(mode, 8))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
+    if text.startswith("#!"):
+        path.chmod(0o755)
+
+
+def _filled(text: str, words: Mapping[str, Any]) -> str:
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: str(words[found[1]]), text)
+
+
+def ask(case: Case, home: Path, **options: Any) -> checks.Report:
+    """Check the answer that lies in `home`. options: as for `opslab.checks.run`."""
+    return checks.run(case.task, home, only=case.asked, **options)
+
+
+def differences(case: Case, report: checks.Report) -> list[str]:
+    """What the check says of this case and should not, line by line; empty: all is as the case says."""
+    lines = []
+    task = checks.module_of(case.task).find(case.task)
+    needs = {expectation.id: set(expectation.needs) for expectation in task.expectations}
+    for unknown in case.missed.keys() - needs.keys():
+        lines.append(f"there is no expectation {unknown!r}; there are {', '.join(needs)}")
+    waiting: set[str] = set()
+    for result in report.results:
+        wanted = ("missed", case.missed[result.id]) if result.id in case.missed else ("met", "")
+        if result.id not in case.missed and needs[result.id] & (waiting | case.missed.keys()):
+            wanted = ("waiting", "")
+            waiting.add(result.id)
+        if (result.state, result.name) != wanted:
+            lines.append(f"{result.id}: {_shown(result.state, result.name)}, not {_shown(*wanted)}: {result.say}")
+            lines += [f"    {label}: {text}" for label, text in (("tried", result.tried), ("got", result.got)) if text]
+    if lines:
+        return lines
+    if case.right and case.asked is None and report.score != task.points:
+        lines.append(f"{report.score} of {task.points} points for a right answer")
+    if "score" in case.settings and report.score != case.settings["score"]:
+        lines.append(f"{report.score} points, not {case.settings['score']}")
+    return lines
+
+
+def _shown(state: str, name: str) -> str:
+    return f"{state} ({name})" if name else state
+
+
+def names_of_misses(stem: str) -> set[str]:
+    """Every name that a Miss can have in the check module of `stem`: what stands behind `name=` there, conditions included."""
+    module = importlib.import_module(f"opslab.checks.{stem[3:]}")
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+        values: list[ast.expr] = []
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Miss":
+            values = [keyword.value for keyword in node.keywords if keyword.arg == "name"]
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                pairs = zip(target.elts, node.value.elts, strict=True) if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple) else [(target, node.value)]  # fmt: skip
+                values += [value for name, value in pairs if getattr(name, "id", "") in ("name", "misconception")]
+        for value in values:
+            branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            found |= {part.value for part in branches if isinstance(part, ast.Constant) and isinstance(part.value, str)}
+    return found
+
+
+def main(task: str, names: list[str], words: Callable[[int], Mapping[str, Any]], seed: int = 1) -> int:
+    """Show, for whoever writes checks and cases, what the check says of the cases of a task."""
+    stem, wrong = stem_of(number_of(task)), 0
+    for case in cases(stem):
+        if case.task != task or (names and case.folder.name not in names):
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            home = workspace.build(stem, Path(folder) / "workspace", seed)
+            put(case, home, words(seed))
+            report = ask(case, home)
+        said = differences(case, report)
+        wrong += bool(said)
+        print(f"\n{'✗' if said else '✓'} {case}: {report.score:g} points, {report.seconds:.1f} s")
+        for result in report.results:
+            if result.state in ("missed", "fault"):
+                print(f"    {result.id} ({result.name or result.state}): {result.say}")
+                print(*(f"        {label}: {text}" for label, text in (("tried", result.tried), ("got", result.got), ("wanted", result.wanted))), sep="\n")  # fmt: skip
+        print(*(f"    differs: {line}" for line in said), sep="\n", end="")
+    return wrong
+
+
+if __name__ == "__main__":
+    os.environ.pop("BASH_ENV", None)
+    of_module = importlib.import_module(f"test_{stem_of(number_of(sys.argv[1]))}")
+    sys.exit(main(sys.argv[1], sys.argv[2:], of_module.words))
