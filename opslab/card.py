@@ -6,6 +6,8 @@ readable in the light and in the dark theme.
 
 from __future__ import annotations
 
+import re
+import textwrap
 from html import escape
 from typing import Any
 
@@ -19,26 +21,48 @@ STYLE = """
   background: var(--jp-layout-color1, #fff); font-family: var(--jp-content-font-family, sans-serif); line-height: 1.45 }
 .opslab.done { border-left-color: var(--jp-success-color1, #2e7d32) }
 .opslab.open { border-left-color: var(--jp-warn-color0, #b26a00) }
+.opslab.hint { border-left-color: var(--jp-info-color0, #01579b) }
 .opslab .head { font-weight: 600; font-size: 1.08em; margin: 0 0 .4em }
 .opslab ul { list-style: none; margin: 0; padding: 0 }
 .opslab li { margin: .25em 0; padding-left: 1.6em; text-indent: -1.6em }
 .opslab li > * { text-indent: 0 }
 .opslab .sign { display: inline-block; width: 1.6em; text-indent: 0; font-weight: 700 }
-.opslab .waiting { opacity: .8 }
+.opslab .waiting { color: var(--jp-content-font-color2, #555) }
 .opslab .points { color: var(--jp-content-font-color2, #555) }
-.opslab p { margin: .3em 0 }
+.opslab p { margin: .3em 0; word-break: normal; overflow-wrap: break-word }
 .opslab dl { margin: .3em 0 .6em; display: grid; grid-template-columns: max-content 1fr; gap: .15em .8em }
 .opslab dt { color: var(--jp-content-font-color2, #555) }
 .opslab dd { margin: 0; min-width: 0 }
-.opslab pre { margin: 0; padding: .1em .4em; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .92em;
+.opslab pre { margin: 0; padding: .1em .4em; white-space: pre-wrap; word-break: normal; overflow-wrap: break-word; font-size: .92em;
   font-family: var(--jp-code-font-family, monospace);
   color: var(--jp-content-font-color1, #1f1f1f); background: var(--jp-layout-color2, #f0f0f0) }
-.opslab table { border-collapse: collapse; margin: .3em 0 } .opslab th, .opslab td { text-align: left; padding: .2em .9em .2em 0 }
-.opslab td.number { text-align: right; font-variant-numeric: tabular-nums }
+.opslab table { border-collapse: collapse; margin: .3em 0 } .opslab table th, .opslab table td { text-align: left; padding: .2em .9em .2em 0 }
+.opslab table td.number { text-align: right; font-variant-numeric: tabular-nums }
 .opslab .bar { display: inline-block; width: 8em; height: .7em; border: 1px solid var(--jp-border-color1, #777) }
 .opslab .bar > span { display: block; height: 100%; background: var(--jp-brand-color1, #1565c0) }
 </style>
 """
+
+
+# MathJax would take what stands between two $ for a formula. The first name is that of version 3, the second of version 2.
+PLAIN = "mathjax_ignore tex2jax_ignore"
+
+
+def for_terminal(text: str, columns: int | None = None) -> str:
+    """The text of a card as a terminal shows it: with the commands that are typed there, wrapped where it knows its width.
+
+    `opslab.hint("1.2")` becomes `opslab hint 1.2`, `opslab.open("01")` becomes `opslab shell 01`.
+    """
+    text = re.sub(r'opslab\.open\("([^"]*)"\)', r"opslab shell \1", text)
+    text = re.sub(r'opslab\.(\w+)\("([^"]*)"\)', r"opslab \1 \2", text)
+    if not columns:
+        return text
+    lines = []
+    for line in text.split("\n"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        wrapped = textwrap.wrap(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        lines += wrapped or [line]
+    return "\n".join(lines)
 
 
 def number(points: float) -> str:
@@ -101,7 +125,7 @@ class Card:
         kind = "done" if report["done"] else "open"
         closing = f"<p>{escape(self._closing)}</p>" if self._closing else ""
         return (
-            f'{STYLE}<section class="opslab {kind}" aria-label="Result of task {escape(report["task"])}">'
+            f'{STYLE}<section class="opslab {kind} {PLAIN}" aria-label="Result of task {escape(report["task"])}">'
             f'<p class="head">{escape(self._heading)}</p><ul>{"".join(items)}</ul>{closing}</section>'
         )
 
@@ -120,7 +144,7 @@ class Note:
     def _repr_html_(self) -> str:
         body = "".join(f"<p>{escape(line)}</p>" for line in self.lines)
         return (
-            f'{STYLE}<section class="opslab {self.kind}" aria-label="{escape(self.heading, quote=True)}">'
+            f'{STYLE}<section class="opslab {self.kind} {PLAIN}" aria-label="{escape(self.heading, quote=True)}">'
             f'<p class="head">{escape(self.heading)}</p>{body}</section>'
         )
 
@@ -153,7 +177,7 @@ class Table:
             )
         closing = f"<p>{escape(self.closing)}</p>" if self.closing else ""
         return (
-            f'{STYLE}<section class="opslab done" aria-label="{escape(self.heading, quote=True)}">'
+            f'{STYLE}<section class="opslab done {PLAIN}" aria-label="{escape(self.heading, quote=True)}">'
             f'<p class="head">{escape(self.heading)}</p><table>'
             "<tr><th scope='col'>Task</th><th scope='col'>Title</th><th scope='col'>Done</th>"
             f"<th scope='col'>Points</th><th scope='col'></th></tr>{body}</table>{closing}</section>"

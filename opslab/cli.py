@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -9,12 +10,16 @@ from pathlib import Path
 import click
 
 from opslab import course, lab
+from opslab.card import for_terminal
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="opslab")
 def main() -> None:
     """A course in the ops that data people need. Start with: opslab learn"""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a terminal that knows no ✓ gets a question mark, not a traceback
+            stream.reconfigure(errors="replace")
 
 
 def _plainly(function, *arguments) -> None:
@@ -24,7 +29,7 @@ def _plainly(function, *arguments) -> None:
     except lab.NotYet:
         sys.exit(1)  # the card has said it all
     except lab.LabError as error:
-        raise click.ClickException(str(error)) from None
+        raise click.ClickException(for_terminal(str(error))) from None
 
 
 @main.command()
@@ -39,12 +44,12 @@ def learn(port: int, browser: bool) -> None:
 
 @main.command()
 @click.argument("module", required=False)
-@click.option("--in-lab", is_flag=True, hidden=True)
-def shell(module: str | None, in_lab: bool) -> None:
+@click.option("--lesson", is_flag=True, help="The desk of the lesson instead of the exercise's.")
+def shell(module: str | None, lesson: bool) -> None:
     """Open the world's bash in this terminal. MODULE: 01, …; by default the one that was opened last."""
     from opslab import launch
 
-    _plainly(lambda: sys.exit(launch.shell(module)))
+    _plainly(lambda: sys.exit(launch.shell(module, lesson=lesson)))
 
 
 @main.command()
@@ -77,14 +82,14 @@ def tasks(as_json: bool) -> None:
 @main.command()
 @click.argument("task")
 def check(task: str) -> None:
-    """Check a task, e.g. 1.2. Exit code 0 if all of it holds."""
+    """Check a task, such as 1.2. Exit code 0 if all of it holds."""
     _plainly(lab.check, task)
 
 
 @main.command()
 @click.argument("task")
 def hint(task: str) -> None:
-    """Show the next hint of a task, e.g. 1.2."""
+    """Show the next hint of a task, such as 1.2."""
     _plainly(lab.hint, task)
 
 
@@ -121,21 +126,74 @@ def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
     """For instructors: grade workspaces in the full jail, hidden checks included, without nbgrader."""
     import tempfile
 
-    from opslab import checks
+    from opslab import checks, jail
     from opslab.card import number
     from opslab.grading import submission
 
-    found = checks.load(lab._stem(module))
-    if hidden is None and (root := course.root()):
-        hidden = root / "solutions" / found.stem / "hidden.toml"
-    for folder in folders:
-        with tempfile.TemporaryDirectory() as scratch:
-            remarks = submission.settle(folder, found, Path(scratch) / "workspace")
-            reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=hidden) for task in found.tasks]
-        each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
-        click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
-        for remark in remarks:
-            click.echo(f"  {remark}")
+    try:
+        jail.prepare(["true"], home=Path.cwd(), required=True).close()
+    except jail.JailError as error:
+        raise click.ClickException(str(error)) from None
+
+    def settle_and_grade() -> None:
+        found = checks.load(lab._stem(module))
+        root = course.root()
+        tests = hidden or (root / "solutions" / found.stem / "hidden.toml" if root else None)
+        for folder in folders:
+            with tempfile.TemporaryDirectory() as scratch:
+                remarks = submission.settle(folder, found, Path(scratch) / "workspace")
+                reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=tests) for task in found.tasks]
+            each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
+            click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
+            for remark in remarks:
+                click.echo(f"  {remark}")
+
+    _plainly(settle_and_grade)
+
+
+@main.group()
+def aws() -> None:
+    """The AWS organisation of the course, by itself."""
+
+
+@aws.command("serve")
+@click.option("--port", type=int, required=True, help="Where AWS clients find every service.")
+@click.option("--control-port", type=int, required=True, help="POST /reset here restores the start.")
+@click.option(
+    "--account", "accounts", multiple=True, required=True, help="An account id of 12 digits. May be repeated."
+)
+@click.option("--credentials-file", required=True, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same keys and ids.")
+@click.option("--check-principals", is_flag=True, help="Refuse policies that name users and roles which do not exist.")
+def aws_serve(
+    port: int, control_port: int, accounts: tuple[str, ...], credentials_file: Path, seed: int, check_principals: bool
+) -> None:
+    """Run an AWS organisation on 127.0.0.1, in the foreground, with IAM enforced.
+
+    The credentials file gets one profile for each account, named by its id, with the keys of an administrator.
+    """
+    from opslab.worlds.aws import server
+    from opslab.worlds.aws.organisation import Organisation
+
+    try:
+        organisation = Organisation(dict(zip(accounts, accounts, strict=True)), seed, port, check_principals)
+        server.serve(organisation, control_port, credentials_file)
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@aws.command("why")
+@click.option(
+    "--control-port", type=int, envvar="OPSLAB_AWS_CONTROL_PORT", required=True, help="Of the running organisation."
+)
+def aws_why(control_port: int) -> None:
+    """Explain the last denial: which layer decided, which statement, what was missing."""
+    from opslab.worlds.aws import server
+
+    try:
+        click.echo(server.why(control_port))
+    except OSError:
+        raise click.ClickException(f"No organisation answers on control port {control_port}: start it first.") from None
 
 
 if __name__ == "__main__":

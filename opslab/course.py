@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 TOPICS = {"00": "start_here", "01": "shell_setup"}
 """Number to topic: the stem that every file of a module is named by, `01_shell_setup`."""
 
 
+LESSON_ONLY = {"00"}
+"""The modules without an assignment."""
+
+
 def stem_of(number: str | int) -> str:
     """The stem of a module: '01' or 1 gives '01_shell_setup'. Raises LookupError with the numbers there are."""
     text = str(number)
-    key = f"{int(text):02d}" if text.isdigit() else text[:2]
+    key = f"{int(text):02d}" if re.fullmatch("[0-9]{1,2}", text) else text[:2]
     if key not in TOPICS or text not in (key, str(int(key)), f"{key}_{TOPICS[key]}"):
         raise LookupError(f"there is no module {number!r}; there are {', '.join(sorted(TOPICS))}")
     return f"{key}_{TOPICS[key]}"
@@ -20,10 +25,10 @@ def stem_of(number: str | int) -> str:
 
 def number_of(task_id: str) -> str:
     """The module number of a task id: '1.2' gives '01'. Raises LookupError where it is not the form of a task id."""
-    head, dot, tail = str(task_id).partition(".")
-    if not (dot and head.isdigit() and tail.isdigit()):
+    match = re.fullmatch(r"([0-9]{1,2})\.[0-9]{1,2}", str(task_id))
+    if not match:
         raise LookupError(f"{task_id!r} is not the number of a task; one looks like 1.2")
-    number = f"{int(head):02d}"
+    number = f"{int(match[1]):02d}"
     if number not in TOPICS:
         raise LookupError(f"there is no task {task_id!r}: there are only the modules {', '.join(sorted(TOPICS))}")
     return number

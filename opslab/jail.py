@@ -35,6 +35,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +95,12 @@ class Prepared:
     cwd: str
     preexec: Callable[[], None] = field(repr=False)
     wrapped: bool = False
+    group: Path | None = None
+
+    def close(self) -> None:
+        """End what may still run of it and clear up. To be called when the command has ended."""
+        if self.group is not None:
+            _remove_group(self.group)
 
     def reporting_to(self, descriptor: int) -> list[str]:
         """The command line with which bubblewrap, where it is in use, tells this file descriptor how the command ended."""
@@ -142,9 +149,11 @@ def prepare(
     """
     home = Path(home).resolve()
     wrap = bubblewrap()
-    if wrap is None and required:
+    root = os.geteuid() == 0
+    if wrap is None and (required or root):
+        why = "somebody else's work is not run without it" if required else "as root, nothing is run without it"
         raise JailError(
-            "found no working bubblewrap (bwrap) on this machine; somebody else's work is not run without it. "
+            f"found no working bubblewrap (bwrap) on this machine; {why}. "
             "On Debian or Ubuntu: apt-get install bubblewrap. macOS has none: grade on Linux."
         )
     seen = str(shown_as or home) if wrap else str(home)
@@ -164,9 +173,13 @@ def prepare(
         options += NAMESPACES
         if not terminal:
             options.append("--new-session")
+        if not root:
+            # Inside, the kernel counts the processes of this run alone; outside it would count all of the user's.
+            command = ["bash", "-c", f'ulimit -u {limits.processes}; exec "$@"', "bash", *command]
         command = [wrap, *options, "--", *command]
-    limit = functools.partial(_limit, limits, count=wrap is None)
-    return Prepared(command, environment, "/" if wrap else place, limit, wrapped=wrap is not None)
+    group = _make_group(limits.processes) if root else None
+    limit = functools.partial(_limit, limits, group, count=wrap is None)
+    return Prepared(command, environment, "/" if wrap else place, limit, wrap is not None, group)
 
 
 def run(
@@ -200,17 +213,21 @@ def run(
                 pass_fds=[status.fileno()] if prepared.wrapped else [],
             )
         except OSError as error:
+            prepared.close()
             if error.filename == prepared.cwd:
                 raise JailError(f"cannot go to the folder {prepared.cwd}: {error.strerror}") from error
             return _not_started(argv[0], error.strerror, time.monotonic() - started)
         except subprocess.SubprocessError as error:
+            prepared.close()
             raise JailError(f"could not start {argv[0]}: its limits cannot be set here") from error
-        return _finish(process, argv[0], limits, started, status if prepared.wrapped else None)
+        return _finish(process, prepared, argv[0], limits, started, status if prepared.wrapped else None)
 
 
-def _finish(process: subprocess.Popen, name: str, limits: Limits, started: float, status: IO[bytes] | None) -> Done:
+def _finish(
+    process: subprocess.Popen, prepared: Prepared, name: str, limits: Limits, started: float, status: IO[bytes] | None
+) -> Done:
     """Wait for the end of a run and say how it ended. status: what bubblewrap reported, where it is in use."""
-    watch = _Watch(process, limits)
+    watch = _Watch(process, prepared, limits)
     readers = [
         _Reader(process.stdout, limits.output, watch.too_much),
         _Reader(process.stderr, limits.output, watch.too_much),
@@ -243,8 +260,8 @@ def _not_started(name: str, reason: str, seconds: float) -> Done:
 class _Watch:
     """Ends a run that uses too much of what the kernel does not limit by itself: time, output, number of processes."""
 
-    def __init__(self, process: subprocess.Popen, limits: Limits) -> None:
-        self.process, self.limits = process, limits
+    def __init__(self, process: subprocess.Popen, prepared: Prepared, limits: Limits) -> None:
+        self.process, self.prepared, self.limits = process, prepared, limits
         self.stopped = ""
 
     def too_much(self) -> None:
@@ -258,17 +275,29 @@ class _Watch:
                 self.process.wait(pause)
                 break
             except subprocess.TimeoutExpired:
-                pause = min(pause * 2, 0.05)
+                pause = min(pause * 2, 0.032)
             if time.monotonic() > deadline:
                 self._end(f"it was still running after {self.limits.seconds:g} seconds")
-            elif pause == 0.05 and descendants(self.process.pid) > self.limits.processes:
+            elif pause > 0.02 and at_process_limit(self.process.pid, self.prepared, self.limits):
                 self._end(f"it started more than {self.limits.processes} processes")
         _kill_group(self.process.pid)
+        self.prepared.close()
 
     def _end(self, why: str) -> None:
         self.stopped = self.stopped or why
         # Killing bubblewrap kills the process tree with it; without it, the process group is all that can be reached.
         _kill_group(self.process.pid)
+
+
+def at_process_limit(pid: int, prepared: Prepared, limits: Limits) -> bool:
+    """Whether a run has reached its number of processes. The kernel holds it there; what it is worth is for us to say."""
+    if prepared.group is not None:
+        try:
+            events = dict(line.split() for line in (prepared.group / "pids.events").read_text().splitlines())
+            return int(events.get("max", 0)) > 0
+        except (OSError, ValueError):
+            pass
+    return len(descendants(pid)) >= limits.processes
 
 
 class _Reader(threading.Thread):
@@ -292,8 +321,10 @@ class _Reader(threading.Thread):
         return bytes(self.kept).decode("utf-8", "replace")
 
 
-def _limit(limits: Limits, count: bool) -> None:
+def _limit(limits: Limits, group: Path | None, count: bool) -> None:
     """Runs in the child between fork and exec: the limits that the kernel keeps."""
+    if group is not None:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
     wanted = {
         resource.RLIMIT_CPU: limits.cpu,
         resource.RLIMIT_FSIZE: limits.file_size,
@@ -302,7 +333,7 @@ def _limit(limits: Limits, count: bool) -> None:
         resource.RLIMIT_CORE: 0,
     }
     if count:
-        # Counted per user, not per run: only an upper bound on what is already there. In the jail `_Watch` counts.
+        # Counted per user, not per run: all the processes that the user has already are in it.
         wanted[resource.RLIMIT_NPROC] = limits.processes + 2048
     for kind, value in wanted.items():
         hard = resource.getrlimit(kind)[1]
@@ -312,21 +343,59 @@ def _limit(limits: Limits, count: bool) -> None:
         resource.setrlimit(kind, (ceiling, ceiling + grace))
 
 
+CGROUPS = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
+
+
+def _make_group(processes: int) -> Path | None:
+    """For root, whom no rlimit holds: a control group that lets it have so many processes. None where there can be none.
+
+    https://docs.kernel.org/admin-guide/cgroup-v1/pids.html; the same two files do it in version 2.
+    """
+    for top in CGROUPS:
+        group = top / f"opslab-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            # Bubblewrap itself needs two.
+            (group / "pids.max").write_text(str(processes + 2))
+            return group
+        except OSError:
+            _remove_group(group)
+    return None
+
+
+def _remove_group(group: Path) -> None:
+    """Kill what is left in a control group and remove it."""
+    for _ in range(200):
+        try:
+            for pid in (group / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        except (OSError, ValueError):
+            pass
+        try:
+            group.rmdir()
+            return
+        except FileNotFoundError:
+            return
+        except OSError:  # the killed are still dying
+            time.sleep(0.01)
+
+
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
-def descendants(pid: int) -> int:
-    """How many processes stand below `pid` now (Linux; elsewhere 0)."""
-    count, waiting = 0, [pid]
-    while waiting:
+def descendants(pid: int, most: int = 10_000) -> list[int]:
+    """The processes that stand below `pid` now, up to about `most` of them (Linux; elsewhere none)."""
+    found, at = [pid], 0
+    while at < len(found) <= most:
         try:
-            children = Path(f"/proc/{waiting.pop()}/task").iterdir()
-            for task in children:
-                below = (task / "children").read_text().split()
-                count += len(below)
-                waiting += map(int, below)
-        except OSError:
-            continue
-    return count
+            for task in Path(f"/proc/{found[at]}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        except OSError:  # it has ended in the meantime
+            pass
+        at += 1
+    return found[1:]

@@ -23,14 +23,22 @@ from pathlib import Path
 from typing import Any
 
 from opslab import course
-from opslab.card import Card, Note, Picture, Table, number
+from opslab.card import Card, Note, Picture, Table, for_terminal, number
 from opslab.worlds import workspace
 
-START = Path(os.environ.get("OPSLAB_START") or os.getcwd())
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # it was deleted while a terminal stood in it
+        return os.environ.get("PWD") or "/"
+
+
+START = Path(os.environ.get("OPSLAB_START") or _working_directory())
 """Where the notebook lies: the folder that its kernel was started in, remembered before `open` goes elsewhere."""
 
-START_SECONDS = 20
-PASSED_ON = ("JPY_", "JUPYTER", "IPYTHON", "IPY", "MPL", "NBGRADER", "OPSLAB_", "PYDEVD", "COLUMNS", "LINES")
+START_SECONDS = 40
+PASSED_ON = ("JPY_", "JUPYTER", "IPYTHON", "IPY", "MPL", "NBGRADER", "OPSLAB_", "PYDEVD", "COLUMNS", "LINES", "TMPDIR")
 
 
 class LabError(Exception):
@@ -59,8 +67,11 @@ def fingerprint() -> str:
 def socket_path(home: Path) -> Path:
     """Where the server of a workspace listens. Short, because the system allows only about a hundred letters."""
     folder = Path(tempfile.gettempdir()) / f"opslab-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError as error:
+        raise LabError(f"{folder} cannot be made or used ({error.strerror}). Remove it, or set TMPDIR to a folder of yours.") from None  # fmt: skip
     if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise LabError(f"{folder} belongs to somebody else or is open to others; it has to be yours alone. Remove it.")
     return folder / f"{hashlib.sha1(str(home).encode()).hexdigest()[:16]}.sock"
@@ -134,7 +145,9 @@ def _make_sure(home: Path, path: Path) -> None:
             if process.poll() is not None:
                 break
             time.sleep(0.02)
-        raise LabError(f"The lab server did not start. Its log: {_log(home)}; “opslab doctor” may tell why.")
+        process.kill()  # a server that comes up too late would stand beside the next one
+        process.wait()
+        raise LabError(f"The lab server did not start. Try again; if it stays so, “opslab doctor” and {_log(home)} may tell why.")
 
 
 def _environment_of_server() -> dict[str, str]:
@@ -188,6 +201,10 @@ def _keep_what_is_overwritten() -> None:
 
     def writefile(line: str, cell: str) -> None:
         path = Path(line.split()[-1] if line.split() else "").expanduser().absolute()
+        if _is_untouched(cell):
+            left = "is left as it is" if path.exists() else "is not written"
+            print(f"{line.strip()} {left}: this cell still holds its starting text. Put your lines in first.")
+            return
         with contextlib.suppress(OSError, UnicodeDecodeError):
             before = path.read_text() if path.is_file() and "-a" not in line.split() else None
             if before is not None and before not in (cell, written.get(path)):
@@ -198,6 +215,15 @@ def _keep_what_is_overwritten() -> None:
 
     writefile.opslab_written = written
     ipython.register_magic_function(writefile, "cell", "writefile")
+
+
+STUB = "# your lines go here"
+
+
+def _is_untouched(cell: str) -> bool:
+    """Whether a cell is as it was handed out. Running all cells must not put starting texts over finished work."""
+    others = [line.strip() for line in cell.splitlines() if line.strip() and line.strip() != STUB]
+    return STUB in cell and all(line.startswith("#") or line.endswith(":") for line in others)
 
 
 def _copy_aside(path: Path) -> Path:
@@ -237,6 +263,8 @@ def _stem(task_or_module: str) -> str:
 
 def _task(task: str) -> str:
     """The id of a task as text. Raises LabError where it has not the form of one."""
+    if task == "":
+        raise LabError('Which task? Name it, like this: opslab.check("1.2"). “opslab tasks” in a terminal lists them.')
     try:
         course.number_of(str(task))
     except LookupError as error:
@@ -263,7 +291,7 @@ def _show(thing: Any) -> None:
         if get_ipython() is not None:
             display(thing)
             return
-    print(thing)
+    print(for_terminal(str(thing), shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
 
 
 class _Telling:
@@ -317,12 +345,12 @@ def open(number: str | int) -> None:
     with _telling() as tell:
         made = prepare(home, stem, tell=tell)
     enter(home)
-    first = "Your desk is ready." if made else "Welcome back. Your desk is as you left it."
+    first = "Your desk is ready." if made else "Your desk is as you left it."
     _show(
         Note(
             f"Module {stem[:2]}: {first}",
             f"~ is now the folder {_shown(home)}. Cells that begin with %%bash, and the terminal, work there.",
-            f"Terminal: File > New > Terminal, then: opslab shell {stem[:2]}",
+            f"In a terminal, this brings you to the same desk: opslab shell {stem[:2]}",
         )
     )
 
@@ -334,7 +362,13 @@ def lesson(number: str | int) -> None:
     with _telling() as tell:
         prepare(home, stem, anew=True, tell=tell)
     enter(home)
-    _show(Note(f"Lesson {stem[:2]}: a fresh desk.", "Break what you like. Run this cell again and all is as before."))
+    _show(
+        Note(
+            f"Lesson {stem[:2]}: a fresh desk.",
+            "Break what you like. Run this cell again and all is as before.",
+            f"In a terminal, this brings you to the same desk: opslab shell {stem[:2]} --lesson",
+        )
+    )
 
 
 def _shown(path: Path) -> str:
@@ -344,7 +378,7 @@ def _shown(path: Path) -> str:
     return str(path)
 
 
-def check(task: str) -> None:
+def check(task: str = "") -> None:
     """Check a task ('1.2') and show the card. Raises NotYet, one line long, where points are missing."""
     home = here(_task(task))
     with _telling() as tell:
@@ -354,21 +388,24 @@ def check(task: str) -> None:
         raise NotYet(f"{report['task']}: {number(report['score'])} of {number(report['points'])} points. The card above says what is missing.")  # fmt: skip
 
 
-def hint(task: str) -> None:
+def hint(task: str = "") -> None:
     """Show the next hint of a task ('1.2'), one rung further each time. Raises LabError."""
     given = ask(here(_task(task)), "hint", task=str(task))
     rung = f"Hint {given['rung']} of {given['of']}" if given["of"] else "No hint"
-    _show(Note(f"{given['task']} · {rung}", given["text"], kind="open"))
+    last = ["That was the last one."] if given["rung"] == given["of"] else []
+    _show(Note(f"{given['task']} · {rung}", given["text"], *last, kind="hint"))
 
 
-def reset(what: str) -> None:
+def reset(what: str = "") -> None:
     """Bring a task ('1.2') or a module ('01') back to its start. A copy of what was there is kept. Raises LabError."""
+    if what == "":
+        raise LabError('Reset what? Name a task, opslab.reset("1.2"), or a module, opslab.reset("01").')
     stem = _stem(str(what))
     home = here(stem)
     with _telling() as tell:
         text = str(what) if "." in str(what) else stem[:2]
         done = ask(home, "reset", what=text, stem=stem, tell=tell)
-    if "OPSLAB_WORLD" in os.environ:
+    if os.environ.get("OPSLAB_WORLD") == str(home):
         os.chdir(home)  # the folder may be a new one under the same name
     kept = f"What was there is kept in {_shown(Path(done['kept']))}" if done["kept"] else "There was nothing to keep."
     _show(Note(f"Back at the start: {done['what']}.", kept))
@@ -391,13 +428,16 @@ def progress_rows(state: Path) -> tuple[list[dict[str, Any]], str]:
     for key in sorted(course.TOPICS):
         module = checks.load(key)
         for task in module.tasks:
-            entry = known.get(task.id, {})
-            best, tries, hints = entry.get("best", 0), entry.get("tries", 0), entry.get("hints", 0)
+            entry = known.get(task.id) if isinstance(known, dict) else None
+            numbers = [(entry or {}).get(name) if isinstance(entry, dict) else None for name in ("best", "tries", "hints")]
+            best, tries, hints = (value if isinstance(value, int | float) else 0 for value in numbers)
             note = "not tried yet" if not tries else f"{tries} {'try' if tries == 1 else 'tries'}"
             note += f", {hints} {'hint' if hints == 1 else 'hints'}" if hints else ""
             rows.append({"id": task.id, "title": task.title, "score": best, "points": task.points, "note": note})
             if module.graded:
                 score, points = score + best, points + task.points
+    if score == points:
+        return rows, f"All {number(points)} points. Look back at the first task: that was you, not long ago."
     return rows, f"{number(score)} of {number(points)} points so far. Small steps count."
 
 

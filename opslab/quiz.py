@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from opslab import course
 
 ANSWERS = "answers/placement.txt"
+SIZE_LIMIT = 64 * 1024
 ADVICE = ("Begin here.", "Skim the lesson, do the exercise.", "Try the exercise right away.")
 
 
@@ -31,6 +33,9 @@ def advise(path: Path) -> list[dict[str, Any]]:
     Raises Unreadable where there is no such file or a line is not understood.
     """
     try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > SIZE_LIMIT:
+            raise OSError("a pipe, a folder, a device or a file far too big is not opened")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Unreadable(f"There is no file ~/{ANSWERS} yet. Run the cell that writes it, with your letters in it.") from None
@@ -40,7 +45,7 @@ def advise(path: Path) -> list[dict[str, Any]]:
     for line in text.splitlines():
         if not line.strip():
             continue
-        match = re.fullmatch(r"\s*(\d{1,2})\s*[:.)]\s*([abcABC]?)\s*", line)
+        match = re.fullmatch(r"\s*(\d{1,2})\s*[:.)]\s*([abcABC]?)\s*\)?\s*", line)
         if not match or not 1 <= int(match[1]) <= len(questions()):
             raise Unreadable(f"The line “{line.strip()[:60]}” is not understood. Write a number and a, b or c, like this: 7: b")
         given[int(match[1])] = match[2].lower()

@@ -57,6 +57,7 @@ class World:
     def build(self, tell: Tell, stem: str, anew: bool = False) -> dict[str, Any]:
         """Make the workspace where it is missing. anew: take the old one away first (a lesson's, which nobody works in)."""
         made = False
+        self._module(stem)
         if anew and self.home.exists():
             shutil.rmtree(self.home, ignore_errors=True)
             self._forget_hints(stem)
@@ -95,7 +96,7 @@ class World:
 
     def reset(self, tell: Tell, what: str, stem: str) -> dict[str, Any]:
         """Bring a task ('1.2') or the whole module back to its start; what was there is kept."""
-        module = checks.load(stem)
+        module = self._module(stem)
         if what == module.number or what == stem:
             names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
             kept = self._keep(names, "reset")
@@ -107,9 +108,14 @@ class World:
         self.state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fresh-", dir=self.state, ignore_cleanup_errors=True) as folder:
             fresh = workspace.build(stem, Path(folder) / "workspace", workspace.seed_of(self.home))
-            kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}", copy=True)
+            kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}")
             for path in task.files:
                 workspace.copy_answer(fresh, self.home, path)
+        # A folder of this task may hold files of another one, which stay.
+        others = {path for other in module.tasks if other is not task for path in other.files} - set(task.files)
+        for path in others:
+            if kept and any(path.startswith(f"{folder}/") for folder in task.files):
+                workspace.copy_answer(Path(kept), self.home, path)
         return {"what": f"task {task.id}", "kept": kept}
 
     def progress(self, tell: Tell) -> dict[str, Any]:
@@ -165,6 +171,12 @@ class World:
                 f"one. Copies that were kept are in {self.state / 'kept'}."
             )
 
+    def _module(self, stem: str) -> checks.Module:
+        try:
+            return checks.load(stem)
+        except LookupError as error:
+            raise Refusal(f"{error.args[0]}.") from None
+
     def _task(self, task: str) -> checks.Task:
         try:
             return checks.module_of(task).find(task)
@@ -182,8 +194,8 @@ class World:
                 return str(folder)
         return ""
 
-    def _keep(self, names: list[str], why: str, *, copy: bool = False) -> str:
-        """Put files of the workspace aside before they are replaced; returns the folder, '' where there was nothing."""
+    def _keep(self, names: list[str], why: str) -> str:
+        """Move files of the workspace aside; returns the folder where they are now, '' where there was nothing."""
         present = [name for name in dict.fromkeys(names) if (self.home / name).exists() or (self.home / name).is_symlink()]
         if not present:
             return ""
@@ -194,14 +206,8 @@ class World:
             number += 1
             target = target.with_name(f"{stamp}-{why}-{number}")
         for name in present:
-            source = self.home / name
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            if not copy:
-                shutil.move(str(source), str(target / name))
-            elif source.is_dir() and not source.is_symlink():
-                shutil.copytree(source, target / name, symlinks=True)
-            else:
-                shutil.copy2(source, target / name, follow_symlinks=False)
+            shutil.move(str(self.home / name), str(target / name))
         return str(target)
 
     @contextlib.contextmanager
@@ -214,9 +220,9 @@ class World:
             try:
                 known = json.loads(path.read_text())
                 assert isinstance(known, dict)
+                assert all(isinstance(entry, dict) for entry in known.values())
             except FileNotFoundError:
                 known = {}
-                assert all(isinstance(entry, dict) for entry in known.values())
             except (ValueError, AssertionError):
                 path.replace(path.with_name(f"progress.damaged-{time.time_ns()}.json"))
                 known = {}
@@ -271,6 +277,8 @@ def _style(cell) -> str:
 
 
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Listens on a unix socket; one thread a request, and one request at a time gets to the world."""
+
     daemon_threads = True
     request_queue_size = 32
 
@@ -282,6 +290,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
 
 class Handler(socketserver.StreamRequestHandler):
+    """Reads one request, has the world do it, and writes the answer; every fault becomes one sentence."""
+
     server: Server
 
     def handle(self) -> None:
@@ -322,16 +332,22 @@ class Handler(socketserver.StreamRequestHandler):
 
 
 def main(home: str, state: str, path: str) -> None:
-    """Serve until told to stop, until nobody has asked anything for eight hours, or until the workspace was deleted."""
+    """Serve until told to stop, until nobody has asked anything for eight hours, or until the workspace or the socket is gone."""
     socket_path = Path(path)
     socket_path.unlink(missing_ok=True)
     os.umask(0o077)
     with Server(socket_path, World(Path(home), Path(state))) as server:
         os.umask(0o022)
+        ours = socket_path.stat().st_ino
+
+        def reachable() -> bool:
+            with contextlib.suppress(OSError):
+                return socket_path.stat().st_ino == ours
+            return False
 
         def retire() -> None:
             built = False
-            while time.monotonic() - server.last < IDLE_SECONDS:
+            while time.monotonic() - server.last < IDLE_SECONDS and reachable():
                 built = built or Path(home).exists()
                 if built and not Path(home).exists() and time.monotonic() - server.last > GONE_SECONDS:
                     break
@@ -342,7 +358,8 @@ def main(home: str, state: str, path: str) -> None:
         try:
             server.serve_forever(poll_interval=0.1)
         finally:
-            socket_path.unlink(missing_ok=True)
+            if reachable():  # a successor may listen there already
+                socket_path.unlink()
 
 
 if __name__ == "__main__":

@@ -89,6 +89,9 @@ def _metadata(cell: Mapping[str, Any], kind: str) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     if found.get("tags"):
         kept["tags"] = list(found["tags"])
+    if kind == "lesson" and (found.get("jupyter") or {}).get("outputs_hidden"):
+        # The answer to a “predict before you run” is folded until it is asked for.
+        kept["jupyter"] = {"outputs_hidden": True}
     if kind != "lesson" and found.get("nbgrader"):
         keys = NBGRADER_KEYS + (RELEASE_KEYS if kind == "exercise" else ())
         kept["nbgrader"] = {key: _number(found["nbgrader"][key]) for key in keys if key in found["nbgrader"]}

@@ -12,6 +12,7 @@ screen, so what is read is what a person would see, colours included.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -44,8 +45,11 @@ KEYS = {
 LIMITS = jail.Limits(seconds=60, processes=200)
 
 
-OUTPUT_LIMIT = 2_000_000
-"""Characters: what a shell prints beyond it is read and thrown away."""
+PROMPT_FOLLOWS = "\x1b[?2004h"
+"""What bash writes before each prompt, from 5.1 on: it asks the terminal to mark what is pasted. Older ones write nothing."""
+
+KEPT = 200_000
+"""Characters: of a flood of output that makes no pause, only the last ones are kept and drawn."""
 
 
 class NoPrompt(Exception):
@@ -75,12 +79,14 @@ class Terminal:
     ) -> None:
         confinement.setdefault("limits", LIMITS)
         bash = shutil.which("bash", path=(env or os.environ).get("PATH")) or "/bin/bash"
-        prepared = jail.prepare([bash, "-i"], home=home, env=env, terminal=True, **confinement)
+        self._limits: jail.Limits = confinement["limits"]
+        self._prepared = prepared = jail.prepare([bash, "-i"], home=home, env=env, terminal=True, **confinement)
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.Stream(self.screen)
         self.raw = ""
         self.ended = False
-        self._idle = 0
+        self._count = self._burst = 0
+        self._front: tuple[int, set[int]] | None = None
         self._child = pexpect.spawn(
             prepared.argv[0],
             prepared.argv[1:],
@@ -94,6 +100,7 @@ class Terminal:
             timeout=patience,
         )
         self._child.delaybeforesend = None
+        self._child.delayafterclose = self._child.ptyproc.delayafterclose = 0.01
         try:
             self._await_first_prompt(patience)
         except BaseException:
@@ -117,6 +124,7 @@ class Terminal:
             self._child.close(force=True)
         except pexpect.ExceptionPexpect:  # killed, but busy with dying: a fork bomb takes a moment
             self.ended = True
+        self._prepared.close()
 
     # -- doing
 
@@ -128,45 +136,57 @@ class Terminal:
     def press(self, *keys: str, patience: float = 8.0) -> Terminal:
         """Press keys by name, quickly one after the other: TAB, ENTER, UP, DOWN, CTRL-C, -D, -E, -L, -R, -U."""
         self._child.send("".join(KEYS[key] for key in keys))
-        return self.settle(quiet=0.12, patience=patience)
+        return self.settle(patience=patience)
 
     def run(self, command: str, patience: float = 10.0) -> str:
         """Type a command, press ENTER, wait until bash reads the keyboard again; returns what came in between.
 
         Raises NoPrompt where the command does not end within `patience` seconds.
         """
-        start = len(self.raw)
+        start = self._count
         self._child.send(command + "\r")
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline:
-            self.settle()
-            if "\n" in self.raw[start:] and self.at_prompt():
+            self.settle(patience=max(deadline - time.monotonic(), 0.1))
+            if "\n" in self._since(start) and self.at_prompt():
                 break
             if self.ended:
                 raise NoPrompt(f"the shell ended at “{command}”", self.text())
         else:
             raise NoPrompt(f"“{command}” did not end within {patience:g} seconds", self.text())
-        printed = plain(self.raw[start:]).split("\n")
-        return "\n".join(printed[1:-1])
+        raw = self._since(start)
+        printed, mark, _ = raw.rpartition(PROMPT_FOLLOWS)
+        _, _, printed = plain(printed if mark else raw.rpartition("\n")[0]).partition("\n")
+        return printed.removesuffix("\n")
 
     def clear(self) -> Terminal:
-        """Throw away what is typed on the line and clear the screen."""
-        return self.press("CTRL-E", "CTRL-U", "CTRL-L")
+        """Throw away what is typed on the line, and have nothing but a new prompt on the screen, on its second line.
+
+        The screen is emptied on this side, because CTRL-L clears it in emacs mode only.
+        """
+        self._child.send(KEYS["CTRL-E"] + KEYS["CTRL-U"])
+        self.settle()
+        self.screen.reset()
+        return self.press("ENTER")
 
     def settle(self, quiet: float = 0.06, *, patience: float = 8.0) -> Terminal:
-        """Read until nothing has come for `quiet` seconds and nothing started by the shell (a completion, say) still runs."""
+        """Read until, for `quiet` seconds, nothing has come and bash has done nothing but wait for a key.
+
+        Silence alone would not do: a completion may take its time, and on a busy machine bash may have had no turn yet.
+        """
         deadline = time.monotonic() + patience
         silent_since = time.monotonic()
         while time.monotonic() < deadline and not self.ended:
             if self._pump(0.02):
                 silent_since = time.monotonic()
+                continue
+            if jail.at_process_limit(self._child.pid, self._prepared, self._limits):
+                self.close()
+                raise NoPrompt(f"the shell started more than {self._limits.processes} processes", self.text())
+            if self._is_working():
+                silent_since = time.monotonic()
             elif time.monotonic() - silent_since >= quiet:
-                running = jail.descendants(self._child.pid)
-                if running > LIMITS.processes:
-                    self.close()
-                    raise NoPrompt(f"the shell started more than {LIMITS.processes} processes", self.text())
-                if running <= self._idle or not self._idle:
-                    break
+                break
         return self
 
     # -- reading
@@ -181,9 +201,7 @@ class Terminal:
 
     def prompt(self) -> str:
         """The prompt as it stands now: what is on the screen after ENTER on an empty line. May have several lines."""
-        self.press("CTRL-E", "CTRL-U", "CTRL-L", "ENTER")
-        before, _, last = self.text().partition("\n")
-        return last.strip("\n") if last else before
+        return self.clear().text().strip("\n")
 
     def colours_of(self, word: str) -> set[tuple[str, str]]:
         """The (foreground, background) colours of `word` where it stands last on the screen; empty: it is not there.
@@ -213,22 +231,57 @@ class Terminal:
             if self.ended:
                 raise NoPrompt("the shell ended before it came to a prompt", self.text())
             if self.at_prompt():
-                self._idle = jail.descendants(self._child.pid)
+                self._front = self._in_front()[:2]
                 return
         raise NoPrompt(f"there was no prompt after {patience:g} seconds", self.text())
 
     def _pump(self, wait: float) -> bool:
+        """Read what is there, or comes within `wait` seconds, and draw it. False: nothing came, or the shell has ended."""
         try:
             piece = self._child.read_nonblocking(65536, timeout=wait)
         except pexpect.TIMEOUT:
+            if self._burst > KEPT:  # a flood is over, and its end is what stands on the screen
+                self.screen.reset()
+                self._stream.feed(self.raw[-20_000:])
+            self._burst = 0
             return False
         except (pexpect.EOF, OSError):
             self.ended = True
             return False
-        if len(self.raw) < OUTPUT_LIMIT:
-            self.raw += piece
+        self._count += len(piece)
+        self._burst += len(piece)
+        self.raw = (self.raw + piece)[-KEPT:]
+        if self._burst <= KEPT:
             self._stream.feed(piece)
         return True
+
+    def _since(self, count: int) -> str:
+        """What came after the first `count` characters of this terminal, as far as it is kept."""
+        return self.raw[max(len(self.raw) - (self._count - count), 0) :]
+
+    def _is_working(self) -> bool:
+        """Whether anything is in front but bash, or bash is computing. Not what the learner has put into the background."""
+        group, members, computing = self._in_front()
+        if self._front is None:
+            return computing
+        shell, companions = self._front
+        return computing or group != shell or not members <= companions
+
+    def _in_front(self) -> tuple[int, set[int], bool]:
+        """The process group that has the keyboard, its members, and whether one of them computes now (Linux; else no members)."""
+        try:
+            group = os.tcgetpgrp(self._child.child_fd)
+        except OSError:
+            return 0, set(), False
+        members, computing = set(), False
+        for pid in (self._child.pid, *jail.descendants(self._child.pid)):
+            with contextlib.suppress(OSError, ValueError):
+                # https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: after the name: state, parent, group
+                state, _, of = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[:3]
+                if int(of) == group:
+                    members.add(pid)
+                    computing = computing or state == "R"
+        return group, members, computing
 
 
 def plain(raw: str) -> str:

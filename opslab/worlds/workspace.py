@@ -125,7 +125,8 @@ def copy_answer(source: Path, target: Path, path: str) -> None:
         shutil.rmtree(there)
     else:
         there.unlink(missing_ok=True)
-    if any((source / part).is_symlink() for part in (path, *above)) or not os.access(here, os.R_OK):
+    # Rights first: what is in a folder that may not be entered cannot even be asked whether it is a link.
+    if not os.access(here, os.R_OK) or any((source / part).is_symlink() for part in (path, *above)):
         return
     if here.is_dir():
         there.mkdir(parents=True)

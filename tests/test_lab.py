@@ -1,0 +1,833 @@
+"""The lab, as a notebook uses it, with a real server behind it: bad input, accidents, and nothing lost in any of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import opslab
+from opslab import card, checks, lab, server
+from opslab.worlds import workspace
+
+ONE = "01_shell_setup"
+ZERO = "00_start_here"
+
+
+class Course:
+    """A course in a temporary folder, and this process as the kernel of one of its notebooks."""
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.state = root, root / ".opslab"
+        self.shown: list = []
+
+    def home(self, stem: str = ONE) -> Path:
+        return self.root / "exercises" / stem / "workspace"
+
+    def pid(self, stem: str = ONE) -> int:
+        return lab.ask(self.home(stem), "hello")["pid"]
+
+    def refused(self, call: Callable, *arguments) -> str:
+        """What a call that must fail says: one line, without a traceback in a notebook."""
+        with pytest.raises(lab.LabError) as error:
+            call(*arguments)
+        said = str(error.value)
+        assert said
+        assert "\n" not in said
+        assert error.value._render_traceback_() == [said]
+        return said
+
+    def check(self, task: str = "1.2") -> dict:
+        """The report behind the card that `opslab.check` shows."""
+        with contextlib.suppress(lab.NotYet):
+            opslab.check(task)
+        shown = self.shown.pop()
+        assert isinstance(shown, card.Card)
+        assert shown._repr_html_()
+        return shown.report
+
+    def say(self, task: str = "1.2") -> str:
+        """What the first missed point of a task says."""
+        return next(result["say"] for result in self.check(task)["results"] if result["state"] == "missed")
+
+    def write(self, name: str, text: str | bytes, mode: int = 0o755) -> Path:
+        """Write a file on the desk that is open."""
+        path = Path(os.environ["OPSLAB_WORLD"]) / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.chmod(mode)
+        return path
+
+    def open(self, number: str = "01") -> None:
+        """`opslab.open` with a short log on the desk, which is made sooner."""
+        if number == "01" and not self.home().exists():
+            workspace.build(ONE, self.home(), seed=1, lines=2000)
+        opslab.open(number)
+
+    def still_works(self) -> None:
+        """The desk that is open can be checked."""
+        task = "0.1" if ZERO in os.environ["OPSLAB_WORLD"] else "1.2"
+        assert self.check(task)["task"] == task
+
+
+@pytest.fixture
+def course(tmp_path: Path, monkeypatch) -> Iterator[Course]:
+    root = tmp_path / "course"
+    (root / "lessons").mkdir(parents=True)
+    for stem in (ZERO, ONE):
+        (root / "exercises" / stem).mkdir(parents=True)
+    monkeypatch.setenv("OPSLAB_COURSE_ROOT", str(root))
+    monkeypatch.setattr(lab, "START", root / "exercises" / ONE)
+    here = Course(root)
+    monkeypatch.setattr(lab, "_show", here.shown.append)
+    before, folder = dict(os.environ), os.getcwd()
+    yield here
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(before)
+    for pid in servers(root):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def servers(root: Path) -> list[int]:
+    """The lab servers that run for workspaces below a folder."""
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
+    wanted = f"-m opslab.server {root}/"
+    return [int(line.split()[0]) for line in listed.stdout.splitlines() if wanted in line]
+
+
+def until(condition: Callable, seconds: float = 10.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+GOOD = r"""#!/usr/bin/env bash
+set -euo pipefail
+{ grep ' status=LATE ' -- "$1" || [ $? -eq 1 ]; } | cut -d' ' -f4 | cut -d= -f2 | sort | uniq -c | sort -rn
+"""
+
+
+# ---- the usual way --------------------------------------------------------------------------------------------------
+
+
+def test_open_makes_the_desk_and_goes_there(course, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-fake-key-for-a-test")
+    monkeypatch.setenv("JUPYTER_SOMETHING", "stays")
+    opslab.open("01")
+    assert str(course.shown[-1]).startswith(
+        "Module 01: Your desk is ready.\n  ~ is now the folder exercises/01_shell_setup/workspace."
+    )
+    assert Path.cwd() == course.home()
+    assert os.environ["HOME"] == os.environ["OPSLAB_WORLD"] == str(course.home())
+    assert "AWS_SECRET_ACCESS_KEY" not in os.environ
+    assert os.environ["JUPYTER_SOMETHING"] == "stays"
+    assert (course.home() / "logs").is_dir()
+
+
+def test_opening_again_leaves_everything_as_it_is(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    opslab.open(1)
+    assert str(course.shown[-1]).startswith("Module 01: Your desk is as you left it.")
+    assert (course.home() / "bin/late_feeds.sh").read_text() == GOOD
+
+
+def test_a_lesson_is_always_fresh_and_apart(course):
+    course.open("01")
+    course.write("mine", "mine")
+    opslab.lesson("01")
+    lesson = Path.cwd()
+    assert lesson == course.state / "lessons" / ONE
+    (lesson / "logs" / "loader.log").unlink()
+    (lesson / "rubbish").touch()
+    opslab.lesson("01")
+    assert (Path.cwd() / "logs" / "loader.log").exists()
+    assert not (Path.cwd() / "rubbish").exists()
+    assert (course.home() / "mine").exists()
+
+
+def test_check_gives_points_and_remembers_them(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    report = course.check()
+    assert (report["score"], report["points"], report["done"]) == (3.5, 4, False)
+    with pytest.raises(lab.NotYet, match=r"^1\.2: 3\.5 of 4 points\. The card above says what is missing\.$"):
+        opslab.check("1.2")
+    course.write("bin/late_feeds.sh", "#!/bin/bash\n")
+    course.check()
+    remembered = json.loads((course.state / "progress.json").read_text())
+    assert remembered["1.2"] == {"best": 3.5, "tries": 3, "hints": 0}
+
+
+def test_a_task_that_holds_raises_nothing(course):
+    opslab.open("00")
+    (course.home(ZERO) / "name.txt").write_text("Ada\n")
+    opslab.check("0.1")
+    assert course.shown[-1].report["done"]
+    assert "done" in json.loads((course.state / "progress.json").read_text())["0.1"]
+
+
+def test_hints_come_one_rung_at_a_time_and_the_last_stays(course):
+    course.open("01")
+    texts = []
+    for _ in range(6):
+        opslab.hint("1.2")
+        texts.append(str(course.shown[-1]))
+    assert [text.split("\n")[0] for text in texts] == [f"1.2 · Hint {n} of 4" for n in (1, 2, 3, 4, 4, 4)]
+    assert len(set(texts)) == 4
+
+
+def test_progress_shows_what_was_reached(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    course.check()
+    opslab.hint("1.2")
+    opslab.progress()
+    (line,) = [line for line in str(course.shown[-1]).split("\n") if line.startswith("  1.2")]
+    assert line.split()[-6:] == ["█████████·", "3.5/4", "1", "try,", "1", "hint"]
+    assert str(course.shown[-1]).endswith("3.5 of 20 points so far. Small steps count.")
+
+
+def test_screen_shows_what_a_terminal_would(course):
+    course.open("01")
+    course.write(".bashrc", "PS1='\\[\\e[31m\\]>\\[\\e[0m\\] '\n", 0o644)
+    picture = opslab.screen("cd lo<TAB><ENTER>", "pwd<ENTER>", width=120)
+    assert str(picture).split("\n")[:2] == ["> cd logs/", "> pwd"]
+    assert str(picture).split("\n")[2] == f"{course.home()}/logs"
+    assert '<span style="color:#ff7b72">&gt;</span>' in picture._repr_html_()
+
+
+def test_screen_shows_markup_as_text(course):
+    course.open("01")
+    assert "&lt;script&gt;" in opslab.screen("echo '<script>'<ENTER>")._repr_html_()
+
+
+# ---- bad input ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ("1.9", "no task '1.9' in module 01; its tasks are 1.1, 1.2, 1.3, 1.4, 1.5."),
+        ("9.1", "there is no task '9.1': there are only the modules 00, 01."),
+        ("01.02", "no task '01.02' in module 01; its tasks are 1.1, 1.2, 1.3, 1.4, 1.5."),
+        *((bad, "is not the number of a task; one looks like 1.2.") for bad in ("1", "1.", ".2", "1.2.3", "one.two")),
+        *((bad, "is not the number of a task; one looks like 1.2.") for bad in ("1.2\n", " 1.2", "1.²", "../1.2", "1.2; ls")),
+        *((bad, "is not the number of a task; one looks like 1.2.") for bad in (None, 1, [], 1e99, "1." + "9" * 5000)),
+    ],
+)  # fmt: skip
+def test_no_such_task(course, task, said):
+    course.open("01")
+    for call in (opslab.check, opslab.hint):
+        assert course.refused(call, task).endswith(said)
+    course.still_works()
+
+
+@pytest.mark.parametrize("module", ["9", "02", "", "shell", "01_other", "²", "1" * 5000, None])
+def test_no_such_module(course, module):
+    for call in (opslab.open, opslab.lesson):
+        assert course.refused(call, module).endswith("there are 00, 01.")
+    assert list((course.root / "exercises" / ONE).iterdir()) == []
+    assert not servers(course.root)
+
+
+def test_no_world_is_open(course):
+    said = 'The world of module 01 is not open. Run this first: opslab.open("01")'
+    for call in (opslab.check, opslab.hint, opslab.reset):
+        assert course.refused(call, "1.2") == said
+    assert course.refused(opslab.screen, "ls<ENTER>").startswith("No world is open here.")
+    assert not servers(course.root)
+
+
+def test_the_world_of_another_module_is_open(course):
+    opslab.open("00")
+    assert course.refused(opslab.check, "1.2").startswith("The world of module 01 is not open.")
+    course.open("01")
+    assert course.check("0.1")["task"] == "0.1"
+    opslab.reset("00")
+    assert Path.cwd() == course.home()
+
+
+def test_a_deleted_workspace(course):
+    course.open("00")
+    pid = course.pid(ZERO)
+    shutil.rmtree(course.home(ZERO))
+    said = course.refused(opslab.check, "0.1")
+    assert said.startswith(
+        "The workspace is not there (was it moved or deleted?). Run the first cell of the notebook again"
+    )
+    assert course.refused(opslab.reset, "0.1") == said
+    assert course.refused(opslab.screen, "ls") == said
+    course.open("00")
+    assert str(course.shown[-1]).startswith("Module 00: Your desk is ready.")
+    course.still_works()
+    assert course.pid(ZERO) == pid
+
+
+def test_a_deleted_workspace_comes_back_by_reset(course):
+    course.open("00")
+    shutil.rmtree(course.home(ZERO))
+    opslab.reset("00")
+    assert Path.cwd() == course.home(ZERO)
+    course.still_works()
+
+
+def test_a_workspace_that_became_a_file(course):
+    course.open("00")
+    shutil.rmtree(course.home(ZERO))
+    course.home(ZERO).write_text("precious")
+    assert course.refused(opslab.check, "0.1").startswith("The workspace is not there")
+    assert (
+        course.refused(opslab.open, "00")
+        == f"{course.home(ZERO)} is a file; the workspace has to be a folder there. Move the file away."
+    )
+    assert course.home(ZERO).read_text() == "precious"
+    course.home(ZERO).rename(course.root / "precious")
+    course.open("00")
+    course.still_works()
+
+
+@pytest.mark.parametrize("note", ["", "{", "[]", "null", '{"seed": "x"}', "\0\xff"])
+def test_a_damaged_note_does_not_stop_the_check(course, note):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    (course.home() / workspace.NOTE).write_bytes(note.encode("latin-1"))
+    assert course.check()["score"] == 3.5
+
+
+def test_a_deleted_note_costs_nothing(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    (course.home() / workspace.NOTE).unlink()
+    assert course.refused(opslab.check, "1.2").startswith("The workspace is not there")
+    course.open("01")
+    (kept,) = (course.state / "kept" / ONE).iterdir()
+    assert kept.name.endswith("-damaged")
+    assert (kept / "bin/late_feeds.sh").read_text() == GOOD
+
+
+def test_a_file_that_is_a_folder(course):
+    course.open("01")
+    (course.home() / "bin/late_feeds.sh").mkdir(parents=True)
+    assert course.say().startswith("~/bin/late_feeds.sh is a folder; a file is expected there.")
+
+
+def test_binary_junk(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", bytes(range(256)) * 100)
+    assert course.say() == "~/bin/late_feeds.sh holds binary data, not text. Save it as plain text."
+    course.write("bin/late_feeds.sh", b"#!/bin/bash\necho gr\xfc\xdfe\n")
+    assert course.say() == "~/bin/late_feeds.sh is not UTF-8 text. Save it as UTF-8."
+
+
+def test_a_file_far_too_big(course):
+    course.open("01")
+    with course.write("bin/late_feeds.sh", "").open("wb") as file:
+        file.truncate(10**10)
+    assert course.say().startswith("~/bin/late_feeds.sh has 10,000,000,000 bytes; an answer is far shorter.")
+
+
+@pytest.mark.parametrize(
+    "kind", ["pipe", "socket", "link to a device", "link to itself", "link out", "link to nowhere"]
+)
+def test_a_file_that_is_none(course, kind):
+    course.open("01")
+    path = course.home() / "bin/late_feeds.sh"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "socket":
+        # By its bare name, because the path of a socket must be short.
+        os.chdir(path.parent)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path.name)
+    else:
+        to = {"link to a device": "/dev/zero", "link to itself": path.name, "link out": "/etc/passwd"}.get(
+            kind, "nowhere"
+        )
+        path.symlink_to(to)
+    started = time.monotonic()
+    report = course.check()
+    assert time.monotonic() - started < 5
+    assert report["score"] == 0
+    assert "root:" not in json.dumps(report)
+    path.unlink()
+    course.still_works()
+
+
+@pytest.mark.parametrize("to", ["", " >&2"], ids=["out", "err"])
+def test_a_script_that_prints_100_megabytes(course, to):
+    course.open("01")
+    course.write("bin/late_feeds.sh", f"#!/bin/bash\nhead -c 100000000 /dev/zero | tr '\\0' x{to}\n")
+    started = time.monotonic()
+    assert course.say().startswith("It was stopped: it printed more than 1,048,576 bytes.")
+    assert time.monotonic() - started < 5
+    course.write("bin/late_feeds.sh", GOOD)
+    assert course.check()["score"] == 3.5
+
+
+@pytest.mark.slow
+def test_a_script_that_never_ends(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", "#!/bin/bash\ntrap '' TERM\nwhile :; do sleep 1; done\n")
+    started = time.monotonic()
+    assert course.say().startswith("It was stopped: it was still running after 10 seconds.")
+    assert time.monotonic() - started < 14
+    course.write("bin/late_feeds.sh", GOOD)
+    assert course.check()["score"] == 3.5
+
+
+def test_a_script_cannot_harm_the_desk_it_is_checked_for(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", "#!/bin/bash\nrm -rf ~ ~/* ~/.[a-z]*\necho 5 bikebarn\n")
+    before = sorted(course.home().rglob("*"))
+    assert course.check()["score"] == 0.5
+    assert sorted(course.home().rglob("*")) == before
+
+
+def test_a_kernel_whose_folder_was_deleted_can_still_import(course, tmp_path):
+    (tmp_path / "gone").mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); import opslab; opslab.progress()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path / "gone", capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+# ---- the server goes ------------------------------------------------------------------------------------------------
+
+
+def test_a_killed_server_is_replaced_by_the_next_call(course):
+    course.open("00")
+    pid = course.pid(ZERO)
+    os.kill(pid, signal.SIGKILL)
+    assert until(lambda: not servers(course.root))
+    assert lab.socket_path(course.home(ZERO)).exists(), "a stale socket is what this test is about"
+    course.still_works()
+    assert course.pid(ZERO) != pid
+    assert len(servers(course.root)) == 1
+
+
+def test_a_server_killed_in_the_middle_of_a_check_is_replaced_and_asked_again(course):
+    course.open("01")
+    flag = course.home() / "begun"
+    course.write("bin/late_feeds.sh", "#!/bin/bash\nsleep 1.5\n")
+    killed = []
+
+    def kill() -> None:
+        if until(lambda: [pid for pid in below(killed_pid) if "sleep" in command(pid)]):
+            os.kill(killed_pid, signal.SIGKILL)
+            killed.append(killed_pid)
+
+    killed_pid = course.pid()
+    thread = threading.Thread(target=kill)
+    thread.start()
+    report = course.check()
+    thread.join()
+    assert killed, flag
+    assert report["task"] == "1.2"
+    assert course.pid() != killed_pid
+    assert json.loads((course.state / "progress.json").read_text())["1.2"]["tries"] == 1
+    assert until(lambda: not [pid for pid in below(1) if "sleep 1.5" in command(pid)])
+
+
+def below(pid: int) -> list[int]:
+    from opslab import jail
+
+    return jail.descendants(pid)
+
+
+def command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def test_a_server_that_cannot_be_kept_alive_is_told_in_one_line(course, monkeypatch):
+    course.open("00")
+
+    def broken(path, request, tell):
+        if request["op"] == "hello":
+            return {"fingerprint": lab.fingerprint()}
+        raise ConnectionError("it went away in the middle of the answer")
+
+    monkeypatch.setattr(lab, "_exchange", broken)
+    assert course.refused(opslab.check, "0.1").startswith(
+        f"The lab server of {course.home(ZERO)} does not answer (it went away"
+    )
+
+
+def test_a_server_that_does_not_start_is_told_in_one_line(course, monkeypatch):
+    monkeypatch.setattr(lab.sys, "executable", shutil.which("false"))
+    said = course.refused(opslab.open, "00")
+    assert said.startswith("The lab server did not start. Try again;") and f"{course.state}/server.log" in said
+
+
+def test_a_server_with_older_code_is_replaced(course, monkeypatch):
+    course.open("00")
+    course.write("mine", "mine")
+    old = course.pid(ZERO)
+    assert course.pid(ZERO) == old
+    with monkeypatch.context() as patch:
+        patch.setattr(lab, "fingerprint", lambda: "other code")
+        course.still_works()
+    new = course.pid(ZERO)
+    assert new != old
+    assert until(lambda: servers(course.root) == [new])
+    assert (course.home(ZERO) / "mine").exists()
+
+
+def test_the_fingerprint_follows_the_code(tmp_path, monkeypatch):
+    package = tmp_path / "opslab"
+    package.mkdir()
+    (package / "lab.py").write_text("1")
+    monkeypatch.setattr(lab, "__file__", str(package / "lab.py"))
+    before = lab.fingerprint()
+    assert lab.fingerprint() == before
+    (package / "lab.py").write_text("2 and more")
+    assert lab.fingerprint() != before
+
+
+def test_stop_and_nothing_to_stop(course):
+    assert lab.stop(course.home(ZERO)) is False
+    course.open("00")
+    assert lab.stop(course.home(ZERO)) is True
+    assert until(lambda: not servers(course.root))
+    assert until(lambda: not lab.socket_path(course.home(ZERO)).exists())
+    course.still_works()
+
+
+@pytest.mark.parametrize("what", ["desk", "socket"])
+def test_a_server_ends_when_nobody_can_use_it_any_more(course, monkeypatch, tmp_path, what):
+    """With the waiting times of a minute cut short."""
+    monkeypatch.setattr(server, "GONE_SECONDS", 0)
+    monkeypatch.setattr(server.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.02)))
+    home = tmp_path / "home"
+    path = Path(tempfile.gettempdir()) / "t.sock"
+    thread = threading.Thread(target=server.main, args=(str(home), str(tmp_path / "state"), str(path)))
+    thread.start()
+    assert until(path.exists)
+    home.mkdir()
+    time.sleep(0.1)
+    assert thread.is_alive()
+    if what == "desk":
+        home.rmdir()
+    else:
+        path.unlink()
+        path.write_text("of a successor")
+    thread.join(10)
+    assert not thread.is_alive()
+    assert path.exists() == (what == "socket")
+    path.unlink(missing_ok=True)
+
+
+# ---- several at once ------------------------------------------------------------------------------------------------
+
+KERNEL = "import opslab, sys; opslab.open('00')\ntry: opslab.check('0.1')\nexcept opslab.NotYet: print('checked')"
+
+
+def kernel(course: Course, code: str = KERNEL) -> subprocess.Popen[str]:
+    env = {**os.environ, "TMPDIR": tempfile.gettempdir()}
+    env.pop("OPSLAB_WORLD", None)
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=course.root / "exercises" / ZERO,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_two_kernels_at_once_share_one_server(course):
+    kernels = [kernel(course) for _ in range(4)]
+    said = [one.communicate(timeout=60) for one in kernels]
+    assert [err for _, err in said] == [""] * 4
+    assert all(out.endswith("checked\n") for out, _ in said)
+    assert sum("Your desk is ready" in out for out, _ in said) == 1
+    assert len(servers(course.root)) == 1
+    assert json.loads((course.state / "progress.json").read_text())["0.1"]["tries"] == 4
+
+
+def test_a_restarted_kernel_finds_the_same_desk_and_the_same_server(course):
+    out, _ = kernel(course, KERNEL + "\nopen('mine', 'w').write('kept')").communicate(timeout=60)
+    assert "Your desk is ready" in out
+    pid = servers(course.root)
+    out, _ = kernel(course, KERNEL + "\nprint(open('mine').read())").communicate(timeout=60)
+    assert "as you left it" in out
+    assert out.endswith("kept\n")
+    assert servers(course.root) == pid
+
+
+def test_a_command_in_a_cell_reaches_the_server_of_the_notebook(course):
+    code = "import opslab, subprocess; opslab.open('00'); print(subprocess.run(['opslab', 'check', '0.1'], capture_output=True, text=True))"
+    out, err = kernel(course, code).communicate(timeout=60)
+    assert "0.1 · Put your name on the desk: 0 of 1 points" in out, err
+    assert len(servers(course.root)) == 1
+
+
+def test_whoever_asks_and_goes_away_disturbs_nobody(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", "#!/bin/bash\nsleep 0.5\n")
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as impatient:
+            impatient.connect(str(lab.socket_path(course.home())))
+            impatient.sendall(b'{"op": "check", "task": "1.2"}\n')
+    course.still_works()
+
+
+# ---- what the server is sent ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        b"garbage\n",
+        b"\xff\xfe\x00\n",
+        b"[]\n",
+        b"null\n",
+        b'{"op": 5}\n',
+        b'{"op": ["hello"]}\n',
+        b'{"no": "op"}\n',
+        b'{"op": "_keep", "names": ["."], "why": "x"}\n',
+        b'{"op": "__class__"}\n',
+        b'{"op": "nosuch"}\n',
+        b'{"op": "check"}\n',
+        b'{"op": "check", "task": {"a": 1}}\n',
+        b'{"op": "check", "task": "1.2", "more": 1}\n',
+        b'{"op": "reset", "what": "../..", "stem": "01_shell_setup"}\n',
+        b'{"op": "reset", "what": "01", "stem": "../../etc"}\n',
+        b'{"op": "build", "stem": "os.path", "anew": true}\n',
+        b'{"op": "screen", "steps": 5, "width": -1, "height": 0}\n',
+        b"[" * 60_000 + b"\n",
+        b'{"op": "check", "task": "' + b"x" * 1_000_000 + b'"}\n',
+        b"x" * 1_000_000,
+    ],
+    ids=lambda line: repr(line[:40]),
+)
+def test_a_request_that_makes_no_sense_gets_one_line(course, line):
+    lab.prepare(course.home(ZERO), ZERO)
+    before = sorted(course.home(ZERO).rglob("*"))
+    pid = course.pid(ZERO)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(lab.socket_path(course.home(ZERO))))
+        client.settimeout(10)
+        with contextlib.suppress(OSError):  # it hangs up on what is too long
+            client.sendall(line)
+            client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
+            answers = client.makefile("rb").read().splitlines()
+            assert list(json.loads(answers[-1])) == ["error"]
+            assert "\n" not in json.loads(answers[-1])["error"]
+    assert course.pid(ZERO) == pid
+    assert sorted(course.home(ZERO).rglob("*")) == before
+
+
+def test_the_socket_is_for_its_user_alone(course):
+    course.open("00")
+    path = lab.socket_path(course.home(ZERO))
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert path.stat().st_mode & 0o077 == 0
+    assert len(str(path)) < 100
+
+
+@pytest.mark.parametrize("what", ["open to others", "a link", "a file", "of another user", "below nothing"])
+def test_a_folder_for_sockets_that_is_not_ours_alone_is_refused(course, tmp_path, monkeypatch, what):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folder = tmp_path / f"opslab-{os.getuid()}"
+    if what == "a link":
+        (tmp_path / "elsewhere").mkdir(mode=0o700)
+        folder.symlink_to("elsewhere")
+    elif what == "a file":
+        folder.touch()
+    elif what == "of another user":
+        folder.mkdir(mode=0o700)
+        monkeypatch.setattr(os, "getuid", lambda: os.geteuid() + 1)
+        folder.rename(tmp_path / f"opslab-{os.getuid()}")
+    elif what == "below nothing":
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nothing"))
+    else:
+        folder.mkdir(mode=0o755)
+    said = course.refused(opslab.open, "01")
+    assert "opslab-" in said
+    assert "Remove it" in said
+    assert not servers(course.root)
+
+
+# ---- what is remembered ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "damage", [b"{", b"", b"\xff\xfe", b"[1, 2]", b"null", b'{"0.1": 5}', b'{"0.1": "x", "1.1": {"best": 5}}']
+)
+def test_a_damaged_progress_file_is_put_aside_and_not_lost(course, damage):
+    course.open("00")
+    for round in (1, 2):
+        (course.state / "progress.json").write_bytes(damage)
+        opslab.progress()
+        course.check("0.1")
+        assert json.loads((course.state / "progress.json").read_text())["0.1"]["tries"] == 1
+        kept = [path.read_bytes() for path in course.state.glob("progress.damaged*.json")]
+        assert kept == [damage] * round
+
+
+@pytest.mark.parametrize("entry", [{}, {"best": "x", "tries": None, "hints": []}, {"tries": 3}])
+def test_a_number_that_is_missing_counts_as_0(course, entry):
+    course.open("01")
+    (course.state / "progress.json").write_text(json.dumps({"1.2": entry, "1.1": {"best": 2, "tries": 1, "hints": 0}}))
+    opslab.progress()
+    course.check()
+    opslab.hint("1.2")
+    remembered = json.loads((course.state / "progress.json").read_text())
+    assert remembered["1.2"] == {"best": 0, "tries": (entry.get("tries") or 0) + 1, "hints": 1}
+    assert remembered["1.1"]["best"] == 2
+
+
+def test_a_reset_task_is_as_at_the_start_and_a_copy_is_kept(course):
+    course.open("01")
+    original = (course.home() / "jobs/export.sh").read_text()
+    course.write("jobs/export.sh", "#!/bin/bash\nmine\n")
+    course.write("bin/late_feeds.sh", GOOD)
+    task = checks.load("01").find("1.4")
+    opslab.reset("1.4")
+    assert (course.home() / "jobs/export.sh").read_text() == original
+    assert (course.home() / "bin/late_feeds.sh").read_text() == GOOD, "another task's"
+    assert str(course.shown[-1]).startswith("Back at the start: task 1.4.\n  What was there is kept in .opslab/kept/")
+    (kept,) = (course.state / "kept" / ONE).iterdir()
+    assert kept.name.endswith("-reset-1.4")
+    assert (kept / "jobs/export.sh").read_text() == "#!/bin/bash\nmine\n"
+    assert "jobs/export.sh" in task.files
+
+
+def test_resets_in_the_same_second_keep_a_copy_each(course):
+    course.open("01")
+    for number in range(4):
+        course.write("bin/late_feeds.sh", f"version {number}")
+        opslab.reset("1.2")
+    kept = sorted((course.state / "kept" / ONE).glob("*/bin/late_feeds.sh"))
+    assert sorted(path.read_text() for path in kept) == [f"version {number}" for number in range(4)]
+
+
+def test_a_reset_module_is_as_new_and_everything_is_kept(course):
+    course.open("01")
+    course.write("mine/deep/file", "mine")
+    course.write(".bashrc", "mine")
+    (course.home() / "link").symlink_to("/nowhere")
+    opslab.reset("01")
+    assert not (course.home() / "mine").exists()
+    assert not (course.home() / ".bashrc").exists()
+    assert (course.home() / "logs/loader.log").exists()
+    assert Path.cwd().samefile(course.home())
+    (kept,) = (course.state / "kept" / ONE).iterdir()
+    assert (kept / "mine/deep/file").read_text() == (kept / ".bashrc").read_text() == "mine"
+    assert (kept / "link").is_symlink()
+    course.still_works()
+
+
+def test_a_reset_follows_no_link_and_keeps_what_was_in_the_way(course, tmp_path):
+    course.open("01")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "export.sh").write_text("not of this course")
+    shutil.rmtree(course.home() / "jobs")
+    (course.home() / "jobs").symlink_to(outside)
+    opslab.reset("1.4")
+    assert (outside / "export.sh").read_text() == "not of this course"
+    assert (course.home() / "jobs/export.sh").read_text().startswith("#!")
+    assert not (course.home() / "jobs").is_symlink()
+    shutil.rmtree(course.home() / "jobs")
+    (course.home() / "jobs").write_text("precious")
+    opslab.reset("1.4")
+    assert "precious" in [path.read_text() for path in (course.state / "kept" / ONE).glob("*/jobs") if path.is_file()]
+    assert (course.home() / "jobs/export.sh").exists()
+
+
+def test_there_was_nothing_to_keep(course):
+    course.open("01")
+    opslab.reset("1.2")
+    assert "There was nothing to keep." in str(course.shown[-1])
+
+
+# ---- no room, no right ----------------------------------------------------------------------------------------------
+
+
+def test_a_state_that_cannot_be_written(course, monkeypatch):
+    blocked = course.root / "a file"
+    blocked.touch()
+    monkeypatch.setenv("OPSLAB_STATE", str(blocked / "state"))
+    said = course.refused(opslab.open, "01")
+    assert (
+        said
+        == f"The course cannot write into {blocked}/state (Not a directory). Give yourself the right, or set OPSLAB_STATE."
+    )
+    assert not servers(course.root)
+
+
+def test_a_state_that_can_no_longer_be_written_costs_no_work(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    (course.state / "progress.lock").unlink(missing_ok=True)
+    (course.state / "progress.lock").mkdir()
+    assert course.refused(opslab.check, "1.2").startswith("Is a directory: ")
+    (course.state / "progress.lock").rmdir()
+    assert course.check()["score"] == 3.5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a small disk is made with bubblewrap")
+def test_a_full_disk_is_told_in_one_line_and_nothing_is_lost(course):
+    small = course.root / "exercises"
+    code = """
+import opslab, pathlib, shutil
+home = pathlib.Path("workspace").absolute()
+for _ in range(2):
+    try: opslab.open("01")
+    except opslab.LabError as error: print(error)
+for path in home.iterdir(): shutil.rmtree(path) if path.is_dir() else path.unlink()
+opslab.open("00")
+pathlib.Path("name.txt").write_text("Ada")
+opslab.check("0.1")
+"""
+    wrap = ["bwrap", "--dev-bind", "/", "/", "--size", "3000000", "--tmpfs", str(small), "--dir", str(small / ONE)]
+    done = subprocess.run(
+        [
+            *wrap,
+            "--chdir",
+            str(small / ONE),
+            "--unshare-pid",
+            "--die-with-parent",
+            "--proc",
+            "/proc",
+            sys.executable,
+            "-c",
+            code,
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": tempfile.gettempdir(), "OPSLAB_STATE": str(course.state)},
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[:2] == [line for line in lines[:2] if line.startswith(os.strerror(errno.ENOSPC))], done
+    assert "Is the disk full" in lines[0]
+    assert "0.1 · Put your name on the desk: 1 of 1 points" in done.stdout
+    assert done.stderr == ""
