@@ -111,6 +111,9 @@ class World:
             kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}")
             for path in task.files:
                 workspace.copy_answer(fresh, self.home, path)
+            for folder in workspace.FOLDERS:
+                with contextlib.suppress(FileExistsError):
+                    (self.home / folder).mkdir()
         # A folder of this task may hold files of another one, which stay.
         others = {path for other in module.tasks if other is not task for path in other.files} - set(task.files)
         for path in others:

@@ -225,6 +225,8 @@ class Trial:
             raise Miss(f"{shown} cannot be read. Give yourself the right: chmod u+r {shown}", tried=tried, got="permission denied", name="unreadable") from None
         if b"\0" in raw:
             raise Miss(f"{shown} holds binary data, not text. Save it as plain text.", tried=tried, got=repr(raw[:40]), wanted="plain text", name="binary")
+        if raw.startswith(b"\xef\xbb\xbf"):
+            raise Miss(f"{shown} begins with an invisible mark (a BOM), which some Windows editors write and bash takes for a part of the first word. Save it as UTF-8 without BOM.", tried=tried, got=repr(raw[:20]), wanted="text from the first byte on", name="bom")
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:

@@ -195,6 +195,11 @@ def prompt_red(trial: Trial) -> None:
     shown = "".join(line.ljust(terminal.screen.columns) for line in terminal.screen.display).rstrip()
     if long not in shown:
         raise Miss("A long command runs over itself on the screen: bash counts the colour codes as letters. Put each of them between \\[ and \\] (between \\001 and \\002 in what a $(command) prints).", tried="type a command of 244 letters, go to its start and back to its end, type one more", got=terminal.text(), wanted="the command, whole, over several lines", name="colour-not-bracketed")  # fmt: skip
+    terminal.clear()
+    terminal.run("export AWS_PROFILE=staging")
+    terminal.prompt()
+    if terminal.colours_of("staging") != staging:
+        raise Miss("The red does not end: after production, everything stays red. \\[\\e[0m\\] behind the word brings the normal colour back.", tried="AWS_PROFILE=production, then staging", got=f"staging in {sorted(terminal.colours_of('staging'))}", wanted=f"staging in {sorted(staging)}, as before", name="red-for-ever")  # fmt: skip
 
 
 HOME, END = "\x1b[H", "\x1b[F"
@@ -235,6 +240,13 @@ def history_once(trial: Trial) -> None:
         terminal.run("echo the same again")
     history = terminal.run("history")
     kept = [line for line in history.split("\n") if re.search(r"\becho the same again$", line.strip())]
+    if len(kept) == 1:
+        terminal.run("echo something else")
+        terminal.run("echo the same again")
+        kept = [line for line in terminal.run("history").split("\n") if re.search(r"\becho the same again$", line.strip())]
+        if len(kept) != 1:
+            raise Miss("Repetitions in a row are kept once, but not those with something in between. ignoredups looks at the last command only; erasedups at all of them.", tried="echo the same again; echo something else; echo the same again; history", got="\n".join(kept), wanted="one line", name="ignoredups-only")  # fmt: skip
+        return
     if len(kept) != 1:
         raise Miss("The history holds it as often as it was typed, and pushes older, rarer commands out." if kept else "It is not in the history at all.", tried="echo the same again (three times); history", got="\n".join(kept) or shorten(history), wanted="one line", name="no-dedupe")  # fmt: skip
 
@@ -302,10 +314,12 @@ def alias_safe(trial: Trial) -> None:
         if shell.plain(terminal.raw[shown:]).strip() or terminal.at_prompt():
             break
         terminal.settle(patience=0.2)
-    question = terminal.text()
+    question, asks = terminal.text(), not terminal.at_prompt()
     terminal.type("n", patience=0.2).press("ENTER", "CTRL-C", patience=0.5)
     if len(list((home / "try-me").glob("*"))) < 5:
         raise Miss("It deleted without a question. An alias can make rm ask in your terminal; scripts are not touched by it.", tried="rm try-me/*  (five files), answer n", got=shorten(question, 4), wanted="a question, and five files left", name="rm-does-not-ask")  # fmt: skip
+    if not asks:
+        raise Miss("The files are still there, but nobody asked: the prompt came back at once. rm -i asks.", tried="rm try-me/*  (five files)", got=shorten(question, 4), wanted="a question that waits for an answer", name="rm-does-not-ask")  # fmt: skip
 
 
 # ---- 1.2 ------------------------------------------------------------------------------------------------------------
@@ -534,12 +548,19 @@ def _given(answers: dict[str, str], key: str) -> str:
     return answers[key]
 
 
+def _one_only(key: str, given: str, found: list[str]) -> None:
+    if len(set(found)) > 1:
+        raise Miss("These are several answers. In the meeting only one helps: which?", tried=f"{key} in ~/{FORM}", got=given, wanted="one", name="several")  # fmt: skip
+
+
 @read_log.expects("the root cause is named", points=1)
 def root_cause(trial: Trial) -> None:
     text, answer = loader.log(trial.seed)
     given = _given(_loader_form(trial), "root_cause")
     # The line of the log, or backticks around the name, do no harm; of several names the first counts.
-    kind = next(iter(re.findall(r"\w+(?:Exception|Error)\b", given)), given.strip())
+    kinds = list(dict.fromkeys(re.findall(r"\w+(?:Exception|Error)\b", given)))
+    _one_only("root_cause", given, kinds)
+    kind = kinds[0] if kinds else given.strip()
     if kind == answer.root_cause.split(".")[-1]:
         return
     say, misconception = "That is not the root of the failure.", "wrong-cause"
@@ -563,6 +584,7 @@ def first_seen(trial: Trial) -> None:
     text, answer = loader.log(trial.seed)
     given = _given(_loader_form(trial), "first_seen")
     clock = re.search(r"(\d{2}:\d{2}:\d{2})", given)
+    _one_only("first_seen", given, re.findall(r"\d{2}:\d{2}:\d{2}", given))
     if clock and clock[1] == answer.first_seen[11:19]:
         return
     say, name = "That is not when it first went wrong.", "wrong-time"
@@ -580,6 +602,7 @@ def line(trial: Trial) -> None:
     text, answer = loader.log(trial.seed)
     given = _given(_loader_form(trial), "line")
     number = re.search(r"\d+", given.replace(",", ""))
+    _one_only("line", given, re.findall(r"\d+", given))
     if number and int(number[0]) == answer.line:
         return
     lines = text.splitlines()
@@ -650,17 +673,21 @@ def _export(trial: Trial, *days: str, before: str = "", after: str = "", fault: 
 
 
 def _start(trial: Trial, script: str) -> str:
-    """How people start a script: by its name where its rights and its first line allow it, else with bash."""
-    text = _unix(trial, script)
-    return script if text.startswith("#!") and os.access(trial.home / script, os.X_OK) else f"bash {script}"
+    """How the scheduler starts a script: by its name. Raises Miss where that cannot go well."""
+    _unix(trial, script)
+    path = trial.home / script
+    if not os.access(path, os.X_OK):
+        raise Miss(f"It may not be executed any more; the scheduler starts it by its name. chmod +x ~/{script}", tried=script, got=f"Permission denied ({stat.filemode(path.stat().st_mode)})", wanted="an x among the rights", name="not-executable")  # fmt: skip
+    return script
 
 
 def _unix(trial: Trial, script: str) -> str:
-    """The text of a script. Raises Miss where it has the line ends of Windows."""
+    """The text of a file. Raises Miss where it has the line ends of Windows."""
     text = trial.read(script)
     if "\r" in text:
         first = text.split("\n", 1)[0]
-        raise Miss(f"~/{script} has Windows line ends (CR LF); the system looks for an interpreter called “bash\\r”. Save it with LF.", tried=f"read ~/{script}", got=repr(first), wanted="lines that end in \\n", name="crlf")  # fmt: skip
+        why = "the system looks for an interpreter called “bash\\r”" if text.startswith("#!") else "the CR is taken for a part of the text"
+        raise Miss(f"~/{script} has Windows line ends (CR LF); {why}. Save it with LF.", tried=f"read ~/{script}", got=repr(first), wanted="lines that end in \\n", name="crlf")  # fmt: skip
     return text
 
 
@@ -818,7 +845,7 @@ def right_place(trial: Trial) -> None:
     if folder.is_dir() and not folder.stat().st_mode & 0o100:
         shown = "~/" + str(folder.relative_to(trial.home))
         raise Miss(f"Nobody can go into {shown}, you neither: a folder needs the right x to be entered. chmod 700 {shown}", tried=f"ls -ld {shown}", got=stat.filemode(folder.stat().st_mode), wanted="drwx------ (700)", name="folder-closed")  # fmt: skip
-    text = trial.read(PLACE)
+    text = _unix(trial, PLACE)
     if text.strip() != scenario.password(trial.seed):
         raise Miss("The file is there, but does not hold just the password: one line, nothing else, no quotes.", tried=f"read ~/{PLACE}", got="(something else)" if text.strip() else "(empty)", wanted="the password of report_bot, alone on its line", name="not-the-password")  # fmt: skip
     for path, wanted in ((trial.home / PLACE, 0o600), ((trial.home / PLACE).parent, 0o700)):

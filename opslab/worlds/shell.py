@@ -166,7 +166,9 @@ class Terminal:
         """
         self._child.send(KEYS["CTRL-E"] + KEYS["CTRL-U"])
         self.settle()
-        self.screen.reset()
+        # Not a reset: a colour that was never switched off stays, as it does for a person.
+        self.screen.erase_in_display(2)
+        self.screen.cursor_position()
         return self.press("ENTER")
 
     def settle(self, quiet: float = 0.06, *, patience: float = 8.0) -> Terminal:

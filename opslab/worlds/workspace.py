@@ -25,6 +25,9 @@ from opslab import course
 NOTE = ".opslab.json"
 """The file in a workspace that says which module it belongs to and from which seed it was made."""
 
+FOLDERS = ("bin", "answers", ".config")
+"""Folders that every workspace has from the start."""
+
 NOWHERE = "http://127.0.0.1:9"
 """Where AWS clients are sent as long as no sandbox is running: the discard port of this machine, where nobody listens."""
 
@@ -76,7 +79,7 @@ def build(stem: str, home: str | Path, seed: int, *, twists: Iterable[str] = (),
     """
     home = Path(home).absolute()
     home.mkdir(parents=True, exist_ok=True)
-    for folder in ("bin", "answers", ".config"):
+    for folder in FOLDERS:
         (home / folder).mkdir(exist_ok=True)
     (home / ".gitconfig").write_text(GITCONFIG)
     scenario(stem).build(home, seed, frozenset(twists), **size)

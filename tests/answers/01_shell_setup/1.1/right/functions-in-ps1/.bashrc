@@ -6,7 +6,7 @@ for file in /usr/share/bash-completion/bash_completion /etc/bash_completion; do
 done
 complete -C "$(command -v aws_completer)" aws
 
-export HISTCONTROL=ignoredups HISTTIMEFORMAT='%F %T  '
+export HISTCONTROL=erasedups HISTTIMEFORMAT='%F %T  '
 HISTSIZE=-1 HISTFILESIZE=-1
 shopt -s histappend checkwinsize
 bind '"\e[A": history-substring-search-backward' 2> /dev/null
