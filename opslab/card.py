@@ -116,7 +116,9 @@ class Card:
             if state in ("missed", "fault"):
                 more = f"<p>{escape(result['say'])}</p>"
                 pairs = [("tried", "tried"), ("got", "got"), ("expected", "wanted")]
-                rows = [f"<dt>{label}</dt><dd><pre>{escape(result[key])}</pre></dd>" for label, key in pairs if result[key]]
+                rows = [
+                    f"<dt>{label}</dt><dd><pre>{escape(result[key])}</pre></dd>" for label, key in pairs if result[key]
+                ]
                 more += f"<dl>{''.join(rows)}</dl>" if rows else ""
             items.append(
                 f'<li class="{state}"><span class="sign" role="img" aria-label="{WORDS[state]}">{SIGNS[state]}</span>'
@@ -161,7 +163,9 @@ class Table:
         for row in self.rows:
             filled = round(10 * row["score"] / row["points"]) if row["points"] else 0
             share = f"{number(row['score'])}/{number(row['points'])}"
-            lines.append(f"  {row['id']:<4} {row['title']:<{width}}  {'█' * filled}{'·' * (10 - filled)}  {share:>7}  {row['note']}".rstrip())
+            lines.append(
+                f"  {row['id']:<4} {row['title']:<{width}}  {'█' * filled}{'·' * (10 - filled)}  {share:>7}  {row['note']}".rstrip()
+            )
         return "\n".join([*lines, self.closing] if self.closing else lines)
 
     __repr__ = __str__

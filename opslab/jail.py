@@ -209,7 +209,7 @@ def run(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=prepared.preexec,  # noqa: PLW1509  (it makes system calls only: it takes no lock, allocates little)
+                preexec_fn=prepared.preexec,  # noqa: PLW1509  (it makes system calls only, and takes no lock)
                 pass_fds=[status.fileno()] if prepared.wrapped else [],
             )
         except OSError as error:

@@ -42,4 +42,6 @@ def _guarded(magic):
 
 def _must_be_open() -> None:
     if "OPSLAB_WORLD" not in os.environ:
-        raise LabError("No world is open yet, so this would run in the wrong place. Run the first cell of the notebook first.")
+        raise LabError(
+            "No world is open yet, so this would run in the wrong place. Run the first cell of the notebook first."
+        )

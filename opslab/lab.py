@@ -147,7 +147,9 @@ def _make_sure(home: Path, path: Path) -> None:
             time.sleep(0.02)
         process.kill()  # a server that comes up too late would stand beside the next one
         process.wait()
-        raise LabError(f"The lab server did not start. Try again; if it stays so, “opslab doctor” and {_log(home)} may tell why.")
+        raise LabError(
+            f"The lab server did not start. Try again; if it stays so, “opslab doctor” and {_log(home)} may tell why."
+        )
 
 
 def _environment_of_server() -> dict[str, str]:
@@ -429,7 +431,9 @@ def progress_rows(state: Path) -> tuple[list[dict[str, Any]], str]:
         module = checks.load(key)
         for task in module.tasks:
             entry = known.get(task.id) if isinstance(known, dict) else None
-            numbers = [(entry or {}).get(name) if isinstance(entry, dict) else None for name in ("best", "tries", "hints")]
+            numbers = [
+                (entry or {}).get(name) if isinstance(entry, dict) else None for name in ("best", "tries", "hints")
+            ]
             best, tries, hints = (value if isinstance(value, int | float) else 0 for value in numbers)
             note = "not tried yet" if not tries else f"{tries} {'try' if tries == 1 else 'tries'}"
             note += f", {hints} {'hint' if hints == 1 else 'hints'}" if hints else ""

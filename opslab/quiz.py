@@ -38,7 +38,9 @@ def advise(path: Path) -> list[dict[str, Any]]:
             raise OSError("a pipe, a folder, a device or a file far too big is not opened")
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise Unreadable(f"There is no file ~/{ANSWERS} yet. Run the cell that writes it, with your letters in it.") from None
+        raise Unreadable(
+            f"There is no file ~/{ANSWERS} yet. Run the cell that writes it, with your letters in it."
+        ) from None
     except (OSError, UnicodeDecodeError):
         raise Unreadable(f"~/{ANSWERS} cannot be read as text. Write it anew with the cell above.") from None
     given: dict[int, str] = {}
@@ -47,11 +49,16 @@ def advise(path: Path) -> list[dict[str, Any]]:
             continue
         match = re.fullmatch(r"\s*(\d{1,2})\s*[:.)]\s*([abcABC]?)\s*\)?\s*", line)
         if not match or not 1 <= int(match[1]) <= len(questions()):
-            raise Unreadable(f"The line “{line.strip()[:60]}” is not understood. Write a number and a, b or c, like this: 7: b")
+            raise Unreadable(
+                f"The line “{line.strip()[:60]}” is not understood. Write a number and a, b or c, like this: 7: b"
+            )
         given[int(match[1])] = match[2].lower()
     rows: dict[str, dict[str, Any]] = {}
     for number, question in enumerate(questions(), start=1):
-        row = rows.setdefault(question["module"], {"module": question["module"], "topic": question["topic"], "right": 0, "of": 0, "slips": []})
+        row = rows.setdefault(
+            question["module"],
+            {"module": question["module"], "topic": question["topic"], "right": 0, "of": 0, "slips": []},
+        )
         row["of"] += 1
         if given.get(number) == question["right"]:
             row["right"] += 1

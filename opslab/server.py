@@ -199,7 +199,9 @@ class World:
 
     def _keep(self, names: list[str], why: str) -> str:
         """Move files of the workspace aside; returns the folder where they are now, '' where there was nothing."""
-        present = [name for name in dict.fromkeys(names) if (self.home / name).exists() or (self.home / name).is_symlink()]
+        present = [
+            name for name in dict.fromkeys(names) if (self.home / name).exists() or (self.home / name).is_symlink()
+        ]
         if not present:
             return ""
         stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
@@ -321,10 +323,16 @@ class Handler(socketserver.StreamRequestHandler):
             self._say({"error": f"The lab server could not make sense of the request ({error})."})
         except OSError as error:
             traceback.print_exc()
-            self._say({"error": f"{error.strerror or error}: {error.filename or 'the workspace'}. Is the disk full, or a right missing?"})
-        except Exception as error:
+            self._say(
+                {
+                    "error": f"{error.strerror or error}: {error.filename or 'the workspace'}. Is the disk full, or a right missing?"
+                }
+            )
+        except Exception as error:  # noqa: BLE001  (whatever it is, the learner reads one sentence)
             traceback.print_exc()
-            self._say({"error": f"The lab server stumbled ({type(error).__name__}: {error}). Nothing is lost; try again."})
+            self._say(
+                {"error": f"The lab server stumbled ({type(error).__name__}: {error}). Nothing is lost; try again."}
+            )
         finally:
             self.server.last = time.monotonic()
 

@@ -313,6 +313,6 @@ def test_a_narrow_terminal_breaks_lines_between_words_and_keeps_the_indent():
 
 def test_no_card_is_read_as_a_formula():
     cards = [Card(report(result("missed", say="write $1 or $2"))), Note("a $ and a $"), Table("a $ and a $", [])]
-    for card in cards:
+    for shown in cards:
         # The classes that MathJax 3 (JupyterLab) and 2 (nbconvert) leave alone.
-        assert re.search(r'<section class="opslab \w+ mathjax_ignore tex2jax_ignore"', card._repr_html_())
+        assert re.search(r'<section class="opslab \w+ mathjax_ignore tex2jax_ignore"', shown._repr_html_())

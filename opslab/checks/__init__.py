@@ -125,7 +125,9 @@ class Module:
     def points(self) -> float:
         return sum(task.points for task in self.tasks)
 
-    def task(self, id: str, title: str, *, hints: Sequence[str], files: Sequence[str], uses: Sequence[str] = ()) -> Task:
+    def task(
+        self, id: str, title: str, *, hints: Sequence[str], files: Sequence[str], uses: Sequence[str] = ()
+    ) -> Task:
         """Declare a task; tasks keep the order in which they are declared."""
         task = Task(id, title, hints, files, uses)
         self.tasks.append(task)
@@ -136,7 +138,9 @@ class Module:
         for task in self.tasks:
             if task.id == id:
                 return task
-        raise LookupError(f"no task {id!r} in module {self.number}; its tasks are {', '.join(t.id for t in self.tasks)}")
+        raise LookupError(
+            f"no task {id!r} in module {self.number}; its tasks are {', '.join(t.id for t in self.tasks)}"
+        )
 
 
 def load(number: str | int) -> Module:
@@ -201,36 +205,95 @@ class Trial:
         tried = f"read {shown}"
         for folder in reversed(Path(path).parents[:-1]):
             if (self.home / folder).is_symlink():
-                raise Miss(f"~/{folder} is a link to another folder. Put the folder itself there: a link does not travel.", tried=tried, got=f"a link to {os.readlink(self.home / folder)}", wanted="an ordinary folder", name="link-out")
+                raise Miss(
+                    f"~/{folder} is a link to another folder. Put the folder itself there: a link does not travel.",
+                    tried=tried,
+                    got=f"a link to {os.readlink(self.home / folder)}",
+                    wanted="an ordinary folder",
+                    name="link-out",
+                )
         try:
             found.lstat()
         except PermissionError:
-            raise Miss(f"~/{Path(path).parent} is a folder that you may not enter: it needs the right x. chmod u+rwx ~/{Path(path).parent}", tried=tried, got="permission denied", wanted="a folder with rwx for you", name="folder-closed") from None
+            raise Miss(
+                f"~/{Path(path).parent} is a folder that you may not enter: it needs the right x. chmod u+rwx ~/{Path(path).parent}",
+                tried=tried,
+                got="permission denied",
+                wanted="a folder with rwx for you",
+                name="folder-closed",
+            ) from None
         except OSError:
             pass  # it is missing, which is said below
         if found.is_symlink():
-            raise Miss(f"{shown} is a link to another file. Put the file itself there: a link does not travel.", tried=tried, got=f"a link to {os.readlink(found)}", wanted="an ordinary file", name="link-out")
+            raise Miss(
+                f"{shown} is a link to another file. Put the file itself there: a link does not travel.",
+                tried=tried,
+                got=f"a link to {os.readlink(found)}",
+                wanted="an ordinary file",
+                name="link-out",
+            )
         if found.is_dir():
-            raise Miss(f"{shown} is a folder; a file is expected there. Move the folder away and make the file.", tried=tried, got="a folder", wanted="a file", name="folder")
+            raise Miss(
+                f"{shown} is a folder; a file is expected there. Move the folder away and make the file.",
+                tried=tried,
+                got="a folder",
+                wanted="a file",
+                name="folder",
+            )
         if not found.exists():
-            raise Miss(f"There is no file {shown} yet.", tried=tried, got=_nearby(self.home, path), wanted=f"a file {shown}", name="missing")
+            raise Miss(
+                f"There is no file {shown} yet.",
+                tried=tried,
+                got=_nearby(self.home, path),
+                wanted=f"a file {shown}",
+                name="missing",
+            )
         if not found.is_file():
             raise Miss(f"{shown} is not an ordinary file.", tried=tried, wanted="an ordinary file", name="special")
         size = found.stat().st_size
         if size > READ_LIMIT:
-            raise Miss(f"{shown} has {size:,} bytes; an answer is far shorter. Was output sent into it by mistake?", tried=tried, got=f"{size:,} bytes", wanted=f"at most {READ_LIMIT:,} bytes", name="too-big")
+            raise Miss(
+                f"{shown} has {size:,} bytes; an answer is far shorter. Was output sent into it by mistake?",
+                tried=tried,
+                got=f"{size:,} bytes",
+                wanted=f"at most {READ_LIMIT:,} bytes",
+                name="too-big",
+            )
         try:
             raw = found.read_bytes()
         except PermissionError:
-            raise Miss(f"{shown} cannot be read. Give yourself the right: chmod u+r {shown}", tried=tried, got="permission denied", name="unreadable") from None
+            raise Miss(
+                f"{shown} cannot be read. Give yourself the right: chmod u+r {shown}",
+                tried=tried,
+                got="permission denied",
+                name="unreadable",
+            ) from None
         if b"\0" in raw:
-            raise Miss(f"{shown} holds binary data, not text. Save it as plain text.", tried=tried, got=repr(raw[:40]), wanted="plain text", name="binary")
+            raise Miss(
+                f"{shown} holds binary data, not text. Save it as plain text.",
+                tried=tried,
+                got=repr(raw[:40]),
+                wanted="plain text",
+                name="binary",
+            )
         if raw.startswith(b"\xef\xbb\xbf"):
-            raise Miss(f"{shown} begins with an invisible mark (a BOM), which some Windows editors write and bash takes for a part of the first word. Save it as UTF-8 without BOM.", tried=tried, got=repr(raw[:20]), wanted="text from the first byte on", name="bom")
+            raise Miss(
+                f"{shown} begins with an invisible mark (a BOM), which some Windows editors write and bash takes for a part of the first word. Save it as UTF-8 without BOM.",
+                tried=tried,
+                got=repr(raw[:20]),
+                wanted="text from the first byte on",
+                name="bom",
+            )
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
-            raise Miss(f"{shown} is not UTF-8 text. Save it as UTF-8.", tried=tried, got=repr(raw[:40]), wanted="UTF-8 text", name="binary") from None
+            raise Miss(
+                f"{shown} is not UTF-8 text. Save it as UTF-8.",
+                tried=tried,
+                got=repr(raw[:40]),
+                wanted="UTF-8 text",
+                name="binary",
+            ) from None
 
     def answers(self, path: str, keys: Iterable[str]) -> dict[str, str]:
         """An answer file of `key: value` lines as a dictionary, values stripped; empty ones are left out."""
@@ -257,9 +320,13 @@ class Trial:
 
         The learner's own workspace is never run in: whatever the answer does to its world, it does there.
         """
-        folder = Path(self._exits.enter_context(tempfile.TemporaryDirectory(prefix="opslab-", ignore_cleanup_errors=True)))
+        folder = Path(
+            self._exits.enter_context(tempfile.TemporaryDirectory(prefix="opslab-", ignore_cleanup_errors=True))
+        )
         home = folder / "home"
-        workspace.build(self.module.stem, home, self.unseen if seed is None else seed, twists={*self.twists, *twists}, **size)
+        workspace.build(
+            self.module.stem, home, self.unseen if seed is None else seed, twists={*self.twists, *twists}, **size
+        )
         used = {found.relative_to(self.home) for pattern in self.task.uses for found in self.home.glob(pattern)}
         for path in sorted({*self.task.files, *map(str, used)} - {workspace.NOTE}):
             workspace.copy_answer(self.home, home, path)
@@ -410,7 +477,7 @@ def _ask(expectation: Expectation, trial: Trial, open_ids: set[str]) -> Result:
         result.tried, result.got, result.wanted = (shorten(text) for text in (miss.tried, miss.got, miss.wanted))
     except jail.JailError as error:
         result.state, result.say = "fault", f"This could not be tried here: {error}"
-    except Exception as error:  # a fault of the check must not look like a fault of the learner
+    except Exception as error:  # noqa: BLE001  (a fault of the check must not look like one of the learner)
         traceback.print_exc()
         result.state = "fault"
         result.say = (

@@ -31,14 +31,14 @@ comfy = module.task(
     files=[RC, ".bash_prompt", ".bash_aliases", ".inputrc", ".bashrc.d"],
     uses=[".[!.]*", "bin"],
     hints=[
-        "Do one line at a time: write it into ~/.bashrc, open a new shell with “bash”, look, “exit”, next line. "
-        "The lesson has each piece on its own.",
-        "Completion: source /usr/share/bash-completion/bash_completion, and one line of its own for aws: "
-        "complete -C aws_completer aws. History: HISTCONTROL, HISTSIZE, shopt -s histappend, and two bind lines for the arrows.",
-        "Prompt: the exit code is gone as soon as anything else runs, so the first thing that a function in PROMPT_COMMAND "
-        "does is: local code=$?. Build PS1 there, piece by piece; the branch comes from: git branch --show-current 2>/dev/null",
-        "A skeleton: prompt() { local code=$?; PS1=''; [ $code -ne 0 ] && PS1+=\"[$code] \"; …; PS1+='\\w \\$ '; }  "
-        "PROMPT_COMMAND=prompt. Colours go between \\[ and \\]: \\[\\e[31m\\] red, \\[\\e[0m\\] back to normal.",
+        ("Do one line at a time: write it into ~/.bashrc, open a new shell with “bash”, look, “exit”, next line. "
+        "The lesson has each piece on its own."),
+        ("Completion: source /usr/share/bash-completion/bash_completion, and one line of its own for aws: "
+        "complete -C aws_completer aws. History: HISTCONTROL, HISTSIZE, shopt -s histappend, and two bind lines for the arrows."),
+        ("Prompt: the exit code is gone as soon as anything else runs, so the first thing that a function in PROMPT_COMMAND "
+        "does is: local code=$?. Build PS1 there, piece by piece; the branch comes from: git branch --show-current 2>/dev/null"),
+        ("A skeleton: prompt() { local code=$?; PS1=''; [ $code -ne 0 ] && PS1+=\"[$code] \"; …; PS1+='\\w \\$ '; }  "
+        "PROMPT_COMMAND=prompt. Colours go between \\[ and \\]: \\[\\e[31m\\] red, \\[\\e[0m\\] back to normal."),
     ],
 )  # fmt: skip
 
@@ -243,7 +243,9 @@ def history_once(trial: Trial) -> None:
     if len(kept) == 1:
         terminal.run("echo something else")
         terminal.run("echo the same again")
-        kept = [line for line in terminal.run("history").split("\n") if re.search(r"\becho the same again$", line.strip())]
+        kept = [
+            line for line in terminal.run("history").split("\n") if re.search(r"\becho the same again$", line.strip())
+        ]
         if len(kept) != 1:
             raise Miss("Repetitions in a row are kept once, but not those with something in between. ignoredups looks at the last command only; erasedups at all of them.", tried="echo the same again; echo something else; echo the same again; history", got="\n".join(kept), wanted="one line", name="ignoredups-only")  # fmt: skip
         return
@@ -332,14 +334,14 @@ late_feed = module.task(
     files=[SCRIPT, "answers/late_feed.txt"],
     uses=["bin/*"],
     hints=[
-        "Build the pipeline from left to right, and put “| head” at its end each time to look: first only the lines that are "
-        "late, then only the partner of each line, then count.",
-        "cut -d' ' -f4 takes the fourth word of a line. uniq only sees neighbours, so sort comes before it; uniq -c counts. "
-        "A second cut, with -d= -f2, takes what stands behind the = sign. sort -rn sorts by number, the biggest first.",
-        "“LATE” also stands in file names that begin with LATEST. What stands before and after the word in the lines that "
-        "you mean? In a script the file is \"$1\", with the quotes.",
-        "grep exits with 1 where no line matches, and with 2 where there is no file. With pipefail a perfect day ends the "
-        "script. Braces help, and forgive the 1 only: { grep … || [ $? -eq 1 ]; } | cut …",
+        ("Build the pipeline from left to right, and put “| head” at its end each time to look: first only the lines that are "
+        "late, then only the partner of each line, then count."),
+        ("cut -d' ' -f4 takes the fourth word of a line. uniq only sees neighbours, so sort comes before it; uniq -c counts. "
+        "A second cut, with -d= -f2, takes what stands behind the = sign. sort -rn sorts by number, the biggest first."),
+        ("“LATE” also stands in file names that begin with LATEST. What stands before and after the word in the lines that "
+        "you mean? In a script the file is \"$1\", with the quotes."),
+        ("grep exits with 1 where no line matches, and with 2 where there is no file. With pipefail a perfect day ends the "
+        "script. Braces help, and forgive the 1 only: { grep … || [ $? -eq 1 ]; } | cut …"),
     ],
 )  # fmt: skip
 
@@ -527,10 +529,14 @@ read_log = module.task(
     files=[FORM],
     hints=[
         "Do not read from the top. Ask for the places first: grep -n 'ERROR\\|Caused by' logs/loader.log",
-        "In Java the outer layers come first, and each “Caused by” goes one layer down. The last one of a chain is the root. "
-        "And a WARN that is followed by “continuing without …” was survived.",
-        "The same failure happened three times. You want the first: its ERROR line has the time, its last “Caused by” the "
-        "class, and grep -n has told you the number of that line.",
+        (
+            "In Java the outer layers come first, and each “Caused by” goes one layer down. The last one of a chain is the root. "
+            "And a WARN that is followed by “continuing without …” was survived."
+        ),
+        (
+            "The same failure happened three times. You want the first: its ERROR line has the time, its last “Caused by” the "
+            "class, and grep -n has told you the number of that line."
+        ),
     ],
 )
 
@@ -635,12 +641,12 @@ loud = module.task(
     files=[EXPORT],
     uses=[".[!.]*", "bin", "jobs/*"],
     hints=[
-        "Try it by hand on a broken day: take a column out of a line of ~/warehouse/orders-2026-11-16.tsv, run the job, "
-        "then echo $?. (“opslab reset 1.4” gives you the file back.)",
-        "set -euo pipefail, as the first command: -e ends at the first failure, pipefail lets a pipeline fail where any part "
-        "of it fails, -u refuses variables that are not set.",
-        "Temporary files: work=$(mktemp -d) makes a folder that nobody else has; trap 'rm -rf \"$work\"' EXIT removes it "
-        "whatever happens. Publish as the very last step, when all is there.",
+        ("Try it by hand on a broken day: take a column out of a line of ~/warehouse/orders-2026-11-16.tsv, run the job, "
+        "then echo $?. (“opslab reset 1.4” gives you the file back.)"),
+        ("set -euo pipefail, as the first command: -e ends at the first failure, pipefail lets a pipeline fail where any part "
+        "of it fails, -u refuses variables that are not set."),
+        ("Temporary files: work=$(mktemp -d) makes a folder that nobody else has; trap 'rm -rf \"$work\"' EXIT removes it "
+        "whatever happens. Publish as the very last step, when all is there."),
         "To say what failed: trap 'echo \"export of $day failed\" >&2' ERR. And quote: \"$1\", \"$work/orders.csv.gz\".",
     ],
 )  # fmt: skip
@@ -659,7 +665,7 @@ def _export(trial: Trial, *days: str, before: str = "", after: str = "", fault: 
     listing = f'find /tmp "$HOME" {pruned} -print | sort'
     start = f"{_start(trial, EXPORT)} {_quoted(days[0])}"
     script = before or f"{start}; code=$?"
-    wrapper = f'{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > "$HOME/outbox.left" ; exit $code'  # noqa: E501
+    wrapper = f'{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > "$HOME/outbox.left" ; exit $code'
     done = trial.run(["bash", "-c", wrapper], home=home, env=env)
     outbox = {}
     if (home / "outbox").is_dir():
@@ -686,7 +692,11 @@ def _unix(trial: Trial, script: str) -> str:
     text = trial.read(script)
     if "\r" in text:
         first = text.split("\n", 1)[0]
-        why = "the system looks for an interpreter called “bash\\r”" if text.startswith("#!") else "the CR is taken for a part of the text"
+        why = (
+            "the system looks for an interpreter called “bash\\r”"
+            if text.startswith("#!")
+            else "the CR is taken for a part of the text"
+        )
         raise Miss(f"~/{script} has Windows line ends (CR LF); {why}. Save it with LF.", tried=f"read ~/{script}", got=repr(first), wanted="lines that end in \\n", name="crlf")  # fmt: skip
     return text
 
@@ -809,15 +819,15 @@ secrets = module.task(
     files=[".secrets", "passwords.txt", REPORT, "jobs/report.sh.bak", "notes", ".bash_history"],
     uses=[".[!.]*", "bin", "jobs/*"],
     hints=[
-        "First find all places, with a space before the command, so that the search is not itself remembered (HISTCONTROL "
-        "has ignorespace):  grep -rlF 'THE-PASSWORD' ~   It lists the files that hold the password.",
-        "mkdir -m 700 ~/.secrets; then the password, alone on one line, in ~/.secrets/warehouse; chmod 600 for the file. "
-        "6 is read and write for you, the two 0 are nothing for everybody else.",
-        "Arguments of a command are seen by everybody who types ps. “head ~/tools/warehouse” shows two other ways to hand it "
+        ("First find all places, with a space before the command, so that the search is not itself remembered (HISTCONTROL "
+        "has ignorespace):  grep -rlF 'THE-PASSWORD' ~   It lists the files that hold the password."),
+        ("mkdir -m 700 ~/.secrets; then the password, alone on one line, in ~/.secrets/warehouse; chmod 600 for the file. "
+        "6 is read and write for you, the two 0 are nothing for everybody else."),
+        ("Arguments of a command are seen by everybody who types ps. “head ~/tools/warehouse” shows two other ways to hand it "
         "the password. To take lines out of a file: an editor, or grep -v, which keeps "
-        "all lines but those that match. Close other terminals here first: an open bash writes its memory back when it ends.",
-        "report.sh then needs neither the password nor a variable with it in the file: "
-        'warehouse --password-file "$HOME/.secrets/warehouse" report',
+        "all lines but those that match. Close other terminals here first: an open bash writes its memory back when it ends."),
+        ("report.sh then needs neither the password nor a variable with it in the file: "
+        'warehouse --password-file "$HOME/.secrets/warehouse" report'),
     ],
 )  # fmt: skip
 

@@ -20,7 +20,9 @@ hello = module.task(
 @hello.expects("there is a file name.txt with something in it", points=0.5)
 def there(trial: Trial) -> None:
     if not trial.read("name.txt").strip():
-        raise Miss("The file is there, and empty.", tried="read ~/name.txt", got="(nothing)", wanted="a name", name="empty")
+        raise Miss(
+            "The file is there, and empty.", tried="read ~/name.txt", got="(nothing)", wanted="a name", name="empty"
+        )
 
 
 @hello.expects("and it is a name, on one line", points=0.5, needs="there")

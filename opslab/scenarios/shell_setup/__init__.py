@@ -1,10 +1,10 @@
 """Module 01: a new colleague's home folder at Targ: logs, a nightly job that lies, and a file called passwords.txt.
 
-    logs/partner-feeds-2026-11-16.log   200,000 lines of arriving partner files (task 1.2)
-    logs/loader.log                     a failed load, told by Java (1.3)
-    jobs/export.sh, tools/*             the nightly export and the commands it is made of (1.4)
-    passwords.txt, jobs/report.sh, …    one password in five places (1.5)
-    projects/marts                      a small git repository, to see a prompt at work (1.1)
+logs/partner-feeds-2026-11-16.log   200,000 lines of arriving partner files (task 1.2)
+logs/loader.log                     a failed load, told by Java (1.3)
+jobs/export.sh, tools/*             the nightly export and the commands it is made of (1.4)
+passwords.txt, jobs/report.sh, …    one password in five places (1.5)
+projects/marts                      a small git repository, to see a prompt at work (1.1)
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def orders(home: Path, day: str, seed: int, *, fault: str = "") -> str:
 def password(seed: int) -> str:
     """The warehouse password of a world. It is made up from the seed, so none stands in this repository."""
     rng = random.Random(f"password {seed}")
-    words = rng.sample(("plum", "teapot", "otter", "canyon", "velvet", "anchor", "maple", "comet", "harbour", "walnut"), 3)
+    words = rng.sample(
+        ("plum", "teapot", "otter", "canyon", "velvet", "anchor", "maple", "comet", "harbour", "walnut"), 3
+    )
     return f"{words[0]}-{words[1]}-{rng.randint(1000, 9999)}-{words[2]}"
 
 

@@ -1,6 +1,6 @@
 """The log of arriving partner files: big enough to be real, the same for the same seed.
 
-    2026-11-16T02:14:09Z loader-2 WARN partner=autohaus-24 status=LATE minutes=14 file=listings_0214.csv.gz
+2026-11-16T02:14:09Z loader-2 WARN partner=autohaus-24 status=LATE minutes=14 file=listings_0214.csv.gz
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def write(path: Path, seed: int, *, lines: int = 200_000, twists: frozenset[str]
             else:
                 level, minutes = "INFO", rng.randint(0, 10)
                 name = f"LATEST_{stamp}" if punctual in status and rng.random() < 0.7 else f"listings_{stamp}"
-            file.write(f"{day}T{clock}Z loader-{number % 4 + 1} {level} {status} minutes={minutes} file={name}.csv.gz\n")
+            file.write(
+                f"{day}T{clock}Z loader-{number % 4 + 1} {level} {status} minutes={minutes} file={name}.csv.gz\n"
+            )
     return late
 
 
@@ -57,7 +59,7 @@ def _late_counts(rng: random.Random, partners: list[str], lines: int, twists: fr
     top = max(2, round(rng.uniform(0.9, 1.1) * counts[0] * scale))
     late = Counter({partners[0]: top})
     late[partners[1]] = top - 1 if "close" in twists else max(1, round(counts[1] * scale * 0.9))
-    for partner, count in zip(partners[2:8], counts[2:]):
+    for partner, count in zip(partners[2:8], counts[2:], strict=True):
         late[partner] = max(1, round(count * scale) if "one digit" not in twists else count)
     late[partners[-1]] = 2
     return late

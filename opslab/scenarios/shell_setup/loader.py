@@ -62,7 +62,11 @@ def log(seed: int) -> tuple[str, Answer]:
     def quiet(count: int) -> None:
         for _ in range(count):
             part = rng.randrange(40)
-            say("INFO", f"loader-{rng.randint(1, 4)}", f"part-{part:05d}: {rng.randint(8_000, 12_000)} rows read, 0 rejected")
+            say(
+                "INFO",
+                f"loader-{rng.randint(1, 4)}",
+                f"part-{part:05d}: {rng.randint(8_000, 12_000)} rows read, 0 rejected",
+            )
 
     say("INFO", "main", "clicks-loader 4.2.0 starting, target gold.listings_daily")
     quiet(rng.randint(45, 60))
