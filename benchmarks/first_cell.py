@@ -7,12 +7,15 @@ running already, as a learner's is. The course does more in that time: it opens 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import browser
@@ -56,6 +59,7 @@ def once(page: browser.Page, command: list[str]) -> tuple[float, float]:
         env = {"HOME": str(home), "JUPYTER_RUNTIME_DIR": str(home / "runtime"), "JUPYTER_PREFER_ENV_PATH": "0"}
         started = time.monotonic()
         with browser.running(place, command, env=env) as running:
+            wait_until_it_listens(running.url)
             answered = time.monotonic() - started
             page.goto(running.url)
             browser.wait_until_idle(page)
@@ -67,7 +71,18 @@ def once(page: browser.Page, command: list[str]) -> tuple[float, float]:
     return answered, done
 
 
+def wait_until_it_listens(url: str) -> None:
+    """Jupyter prints its address a moment before it listens there."""
+    parts, deadline = urlsplit(url), time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection((parts.hostname, parts.port), timeout=1):
+            return
+        time.sleep(0.01)
+    raise TimeoutError(f"nobody listens at {parts.netloc}")
+
+
 def main() -> int:
+    """Measure in turns, print the table, and return the exit code."""
     rows: dict[str, list[tuple[float, float]]] = {"opslab learn": [], "jupyter lab": []}
     commands = {"opslab learn": browser.LEARN, "jupyter lab": BARE}
     with browser.opened("about:blank") as (page, _):

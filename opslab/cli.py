@@ -33,13 +33,14 @@ def _plainly(function, *arguments) -> None:
 
 
 @main.command()
-@click.option("--port", default=0, help="A fixed port; by default the next free one from 8888 on.")
+@click.argument("lesson", required=False)
+@click.option("--port", default=0, help="A fixed port; by default a free one.")
 @click.option("--browser/--no-browser", default=True, help="Open the page, or only print its address.")
-def learn(port: int, browser: bool) -> None:
-    """Start JupyterLab with the first lesson open and a terminal beside it."""
+def learn(lesson: str | None, port: int, browser: bool) -> None:
+    """Start JupyterLab with a lesson open and a terminal beside it. LESSON: 01, …; by default where you were."""
     from opslab import launch
 
-    sys.exit(launch.learn(port=port, browser=browser))
+    sys.exit(launch.learn(port=port, browser=browser, lesson=lesson))
 
 
 @main.command()

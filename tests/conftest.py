@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("UV_CACHE_DIR", str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "uv"))
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
     for name in list(os.environ):
-        if name.startswith(PERSONAL):
+        if name.startswith(PERSONAL) and name != "OPSLAB_NO_BROWSER":
             del os.environ[name]
     # A short name, because the path of a lab server's socket must be short.
     base = Path(tempfile.mkdtemp(prefix="ol-"))

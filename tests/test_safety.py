@@ -203,8 +203,9 @@ except Exception as error:
 
 def test_the_shell_of_the_world_calls_nobody_but_127_0_0_1(user, course, elsewhere):
     keys = "".join(f"export {name}={value}\n" for name, value in FAKE_KEYS.items())
+    workspace.build("01_shell_setup", course / "exercises/01_shell_setup/workspace", seed=1, lines=2000)
     script = f"env | grep -E 'KEY|PROXY|proxy|PROFILE'; {keys} {' '.join(AWS)} sts get-caller-identity\nexit\n"
-    done = run([str(BIN / "opslab"), "shell", "00"], user, cwd=course, input=script)
+    done = run([str(BIN / "opslab"), "shell", "01"], user, cwd=course, input=script)
     said = done.stdout + done.stderr
     assert 'Could not connect to the endpoint URL: "http://127.0.0.1:9/' in said
     assert elsewhere.url not in said
@@ -309,9 +310,10 @@ def test_nothing_of_the_command_line_touches_the_home_of_its_user(user, course, 
 
 
 def test_the_shell_of_the_world_does_not_touch_the_home_of_its_user(user, course, untouched):
+    workspace.build("01_shell_setup", course / "exercises/01_shell_setup/workspace", seed=1, lines=2000)
     script = 'cd; pwd; git config user.name; bash -c true; history; echo "rc: $(cat ~/.bashrc)"\nexit\n'
-    done = run([str(BIN / "opslab"), "shell", "00"], user, cwd=course, input=script)
-    assert str(course / "exercises/00_start_here/workspace") in done.stdout.splitlines()
+    done = run([str(BIN / "opslab"), "shell", "01"], user, cwd=course, input=script)
+    assert str(course / "exercises/01_shell_setup/workspace") in done.stdout.splitlines()
     assert "You at Targ" in done.stdout
     assert "The User" not in done.stdout
     assert "a command of the user" not in done.stdout

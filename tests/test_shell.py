@@ -298,7 +298,7 @@ def test_the_faults_are_found_without_running_it(home):
     ("rc", "line"),
     [
         ("a=1\nsleep 60\nb=2\n", 2),
-        ("a=1\n\nread -p 'sure? ' answer\n", 3),
+        ("a=1\n\nread -p 'sure? ' answer\necho after\n", 3),
         ("f() {\n  true\n  sleep 60\n}\nf\n", 3),
         ("for i in 1 2; do\n  true\ndone\nexit 3\n", 4),
         ("a=1\nexec true\n", 2),

@@ -41,7 +41,7 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
     It is made from nothing, so that no key, profile, proxy or setting of the machine's own user can leak in.
     """
     home = str(home)
-    tools = f"{sysconfig.get_path('scripts')}:/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin"
+    tools = f"{sysconfig.get_path('scripts')}:/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin"
     return {
         "HOME": home,
         "PATH": f"{home}/bin:{home}/tools:{tools}",
