@@ -6,12 +6,13 @@ In a notebook these names are all you need:
     opslab.lesson("01")   the same for a lesson, always fresh  opslab.hint("1.2")    one hint more
     opslab.progress()     what was reached so far              opslab.reset("1.2")   back to the start; a copy is kept
     opslab.screen("git chec<TAB>")   what a terminal would show
+    opslab.why()          the last "access denied", explained  opslab.draw()         who can become whom
 """
 
-from opslab.lab import LabError, NotYet, check, hint, lesson, open, placement, progress, reset, screen
+from opslab.lab import LabError, NotYet, check, draw, hint, lesson, open, placement, progress, reset, screen, why
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "LabError", "NotYet", "check", "hint", "lesson", "open", "placement", "progress", "reset", "screen",
+    "LabError", "NotYet", "check", "draw", "hint", "lesson", "open", "placement", "progress", "reset", "screen", "why",
 ]  # fmt: skip

@@ -189,7 +189,7 @@ class Table:
 
 
 class Picture:
-    """What stood on a terminal's screen, with its colours; as text where there is no HTML."""
+    """Something to look at, as HTML, and the same in words where there is no HTML."""
 
     def __init__(self, text: str, html: str) -> None:
         self.text, self.html = text, html
@@ -200,7 +200,14 @@ class Picture:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return (
-            '<pre role="img" aria-label="A terminal" style="background:#1e1e1e;color:#e6e6e6;padding:.7em 1em;'
-            f'border-radius:6px;line-height:1.35;max-width:60em;overflow-x:auto;font-family:var(--jp-code-font-family, monospace)">{self.html}</pre>'
-        )
+        return self.html
+
+
+def screen(text: str, html: str) -> Picture:
+    """What stood on a terminal's screen, with its colours."""
+    return Picture(
+        text,
+        '<pre role="img" aria-label="A terminal" style="background:#1e1e1e;color:#e6e6e6;padding:.7em 1em;'
+        "border-radius:6px;line-height:1.35;max-width:60em;overflow-x:auto;"
+        f'font-family:var(--jp-code-font-family, monospace)">{html}</pre>',
+    )

@@ -185,16 +185,26 @@ def aws_serve(
 
 @aws.command("why")
 @click.option(
-    "--control-port", type=int, envvar="OPSLAB_AWS_CONTROL_PORT", required=True, help="Of the running organisation."
+    "--control-port", type=int, help="Of an organisation that “opslab aws serve” runs; by default this world's."
 )
-def aws_why(control_port: int) -> None:
+def aws_why(control_port: int | None) -> None:
     """Explain the last denial: which layer decided, which statement, what was missing."""
+    if control_port is None:
+        _plainly(lab.why)
+        return
     from opslab.worlds.aws import server
 
     try:
         click.echo(server.why(control_port))
     except OSError:
         raise click.ClickException(f"No organisation answers on control port {control_port}: start it first.") from None
+
+
+@aws.command("draw")
+@click.argument("path", nargs=-1)
+def aws_draw(path: tuple[str, ...]) -> None:
+    """Say who can become whom in this world, from its live policies; the picture is in the notebook: opslab.draw()."""
+    _plainly(lambda: click.echo(str(lab.draw(*path))))
 
 
 if __name__ == "__main__":

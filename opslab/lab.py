@@ -13,7 +13,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from opslab import course
+from opslab import card, course, wire
 from opslab.card import Card, Note, Picture, Table, for_terminal, number
 from opslab.worlds import workspace
 
@@ -55,15 +54,6 @@ class NotYet(LabError):
 # ---- speaking with the server -----------------------------------------------------------------------------------------
 
 
-def fingerprint() -> str:
-    """What the code of this package looks like now: a server that runs other code is replaced."""
-    stamp = hashlib.sha1()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        status = path.stat()
-        stamp.update(f"{path}{status.st_mtime_ns}{status.st_size}".encode())
-    return stamp.hexdigest()[:16]
-
-
 def socket_path(home: Path) -> Path:
     """Where the server of a workspace listens. Short, because the system allows only about a hundred letters."""
     folder = Path(tempfile.gettempdir()) / f"opslab-{os.getuid()}"
@@ -87,27 +77,13 @@ def ask(home: Path, op: str, *, tell: Callable[[str], None] = lambda text: None,
         if op != "hello" or not path.exists():
             _make_sure(home, path)
         try:
-            return _exchange(path, {"op": op, **arguments}, tell)
+            return wire.exchange(path, {"op": op, **arguments}, tell)
+        except wire.Refusal as refusal:
+            raise LabError(str(refusal)) from None
         except (ConnectionError, FileNotFoundError) as error:
             if last_try:
                 raise LabError(f"The lab server of {home} does not answer ({error}). Its log: {_log(home)}") from None
             path.unlink(missing_ok=True)
-
-
-def _exchange(path: Path, request: dict[str, Any], tell: Callable[[str], None]) -> Any:
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
-        connection.sendall(json.dumps(request).encode() + b"\n")
-        with connection.makefile("r", encoding="utf-8") as lines:
-            for line in lines:
-                message = json.loads(line)
-                if "tell" in message:
-                    tell(message["tell"])
-                elif "error" in message:
-                    raise LabError(message["error"])
-                else:
-                    return message["result"]
-    raise ConnectionError("it went away in the middle of the answer")
 
 
 def _make_sure(home: Path, path: Path) -> None:
@@ -115,9 +91,9 @@ def _make_sure(home: Path, path: Path) -> None:
     with path.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.suppress(OSError):
-            if _exchange(path, {"op": "hello"}, lambda text: None)["fingerprint"] == fingerprint():
+            if wire.exchange(path, {"op": "hello"})["fingerprint"] == course.fingerprint():
                 return
-            _exchange(path, {"op": "stop"}, lambda text: None)
+            wire.exchange(path, {"op": "stop"})
         path.unlink(missing_ok=True)
         state = course.state(home.parent)
         try:
@@ -140,7 +116,7 @@ def _make_sure(home: Path, path: Path) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError):
-                _exchange(path, {"op": "hello"}, lambda text: None)
+                wire.exchange(path, {"op": "hello"})
                 return
             if process.poll() is not None:
                 break
@@ -155,6 +131,7 @@ def _make_sure(home: Path, path: Path) -> None:
 def _environment_of_server() -> dict[str, str]:
     """What the server needs to know of this process, and nothing that belongs to the machine's user."""
     names = ("PATH", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "CONDA_PREFIX", "OPSLAB_STATE", "OPSLAB_COURSE_ROOT")
+    names += ("OPSLAB_LEARNER", "JUPYTERHUB_USER")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     scripts = str(Path(sys.executable).parent)
     path = kept.get("PATH", os.defpath)
@@ -275,10 +252,7 @@ def _task(task: str) -> str:
 
 
 def _stem_of_world(home: Path) -> str:
-    try:
-        return json.loads((home / workspace.NOTE).read_text())["module"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
+    return str(workspace.note(home).get("module", ""))
 
 
 # ---- what a notebook calls --------------------------------------------------------------------------------------------
@@ -454,7 +428,7 @@ def screen(*steps: str, width: int = 88, height: int = 24) -> Picture:
     pieces = [piece for step in steps for piece in re.split(r"<([A-Z-]+)>", step)]
     home = here()
     shown = ask(home, "screen", steps=[piece for piece in pieces if piece], width=width, height=height)
-    return Picture(shown["text"], shown["html"])
+    return card.screen(shown["text"], shown["html"])
 
 
 def placement() -> None:
@@ -465,10 +439,33 @@ def placement() -> None:
     _show(Note("Where to start", *lines))
 
 
+def why() -> None:
+    """Explain the last denial in this world's AWS: which layer decided, which statement, what was missing. Raises LabError.
+
+    Read AWS's own message first: at work there is no such button.
+    """
+    with _telling() as tell:
+        found = ask(here(), "why", tell=tell)
+    if found is None:
+        raise LabError("Nothing was denied here since AWS was started. Run the command that fails, then ask again.")
+    _show(Picture(found["text"], found["html"]))
+
+
+def draw(*path: str) -> Picture:
+    """The picture of who can become whom in this world's AWS, from its live policies.
+
+    path: users and roles, one after the other, whose arrows are highlighted: draw("platform/ana", "staging/reader").
+    Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "draw", path=list(path), tell=tell)
+    return Picture(found["text"], found["svg"])
+
+
 def stop(home: Path) -> bool:
     """Stop the server of a workspace. Returns whether one was running."""
     try:
-        _exchange(socket_path(home), {"op": "stop"}, lambda text: None)
+        wire.exchange(socket_path(home), {"op": "stop"})
     except OSError:
         return False
     return True

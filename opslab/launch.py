@@ -42,6 +42,7 @@ READY_SECONDS = 90
 STOP_SECONDS = 15
 
 KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR", "LD_LIBRARY_PATH")
+KEPT += ("OPSLAB_LEARNER", "JUPYTERHUB_USER")
 """What JupyterLab gets of the caller's environment. No key, proxy or setting of Python, Jupyter or git comes along."""
 
 
@@ -396,22 +397,29 @@ def _home(root: Path, number: str | None, lesson: bool = False) -> Path:
             raise LaunchError(
                 f"The desk of lesson {stem[:2]} is made by the first cell of lessons/{stem}.ipynb: run that first."
             )
-        return home
+        return _with_services(home)
     if number is None:
         with contextlib.suppress(OSError, ValueError):
             current = Path((state(root) / "current").read_text().strip())
             if current.is_absolute() and current.is_dir():
-                return current
+                return _with_services(current)
     home = course.assignment_workspace(stem, root)
     if not (home / workspace.NOTE).is_file():
         lab.prepare(home, stem)
+    return _with_services(home)
+
+
+def _with_services(home: Path) -> Path:
+    """The workspace `home`, with the AWS organisation running that belongs to its world."""
+    known = workspace.note(home)
+    if "aws_port" in known:
+        lab.prepare(home, str(known.get("module", "")))
     return home
 
 
 def _title(home: Path) -> str:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        return f"Module {json.loads((home / workspace.NOTE).read_text())['module'][:2]}"
-    return "Workspace"
+    module = str(workspace.note(home).get("module", ""))
+    return f"Module {module[:2]}" if module else "Workspace"
 
 
 if __name__ == "__main__":  # what a terminal in JupyterLab starts

@@ -14,32 +14,30 @@ import fcntl
 import json
 import os
 import shutil
-import socketserver
 import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from opslab import checks, jail, quiz
-from opslab.lab import fingerprint
+from opslab import checks, course, jail, quiz, wire
 from opslab.worlds import shell, workspace
+from opslab.worlds.aws import cloud
+
+LESSON_SEED = 1
+"""Lessons look the same for everybody, so that their stored outputs can be compared."""
 
 IDLE_SECONDS = 8 * 3600
 GONE_SECONDS = 60
 """A server whose workspace was deleted ends so long after its last request; the next request starts another."""
 
-LINE_LIMIT = 64 * 1024
-Tell = Callable[[str], None]
-
-
-class Refusal(Exception):
-    """What was asked for cannot be done; the text is one sentence for the learner."""
+Tell = wire.Tell
+Refusal = wire.Refusal
 
 
 class World:
@@ -47,7 +45,13 @@ class World:
 
     def __init__(self, home: Path, state: Path) -> None:
         self.home, self.state = home, state
-        self.seen = fingerprint()
+        self.seen = course.fingerprint()
+        self.cloud: cloud.Cloud | None = None
+
+    def close(self) -> None:
+        """End what this world has running."""
+        if self.cloud:
+            self.cloud.close()
 
     # -- operations
 
@@ -58,7 +62,9 @@ class World:
         """Make the workspace where it is missing. anew: take the old one away first (a lesson's, which nobody works in)."""
         made = False
         self._module(stem)
+        port = workspace.aws_port(self.home)  # of an earlier world here: terminals know it
         if anew and self.home.exists():
+            self.close()
             shutil.rmtree(self.home, ignore_errors=True)
             self._forget_hints(stem)
         if not (self.home / workspace.NOTE).is_file():
@@ -68,18 +74,26 @@ class World:
             if any(self.home.iterdir()) if self.home.is_dir() else False:
                 kept = self._keep([entry.name for entry in self.home.iterdir()], "damaged")
                 tell(f"the old workspace was damaged and is kept in {kept}")
-            workspace.build(stem, self.home, seed=1)
+            if anew:
+                workspace.build(stem, self.home, seed=LESSON_SEED, twists={"lesson"})
+            else:
+                workspace.build(stem, self.home, seed=course.learner_seed(self.state))
             made = True
+        self._start_cloud(tell, port)
         return {"home": str(self.home), "made": made}
 
     def check(self, tell: Tell, task: str) -> dict[str, Any]:
         self._must_be_there()
         found = self._task(task)
+        if aws := self._start_cloud(tell):
+            aws.ask("save")
         report = checks.run(found.id, self.home, tell=tell).as_dict()
         with self._progress() as progress:
             entry = self._entry(progress, found)
             entry["tries"] += 1
             entry["best"] = max(entry["best"], report["score"])
+            met = {result["id"] for result in report["results"] if result["state"] == "met"}
+            entry["met"] = sorted(met.union(entry["met"] if isinstance(entry.get("met"), list) else []))
             if report["done"]:
                 entry.setdefault("done", datetime.now().isoformat(timespec="seconds"))
         return report
@@ -98,9 +112,13 @@ class World:
         """Bring a task ('1.2') or the whole module back to its start; what was there is kept."""
         module = self._module(stem)
         if what == module.number or what == stem:
+            seed = workspace.seed_of(self.home)
+            port = workspace.aws_port(self.home)
+            self.close()
             names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
             kept = self._keep(names, "reset")
-            workspace.build(stem, self.home, seed=1)
+            workspace.build(stem, self.home, seed)
+            self._start_cloud(tell, port)
             return {"what": f"module {module.number}", "kept": kept}
         task = self._task(what)
         self._must_be_there()
@@ -119,6 +137,8 @@ class World:
         for path in others:
             if kept and any(path.startswith(f"{folder}/") for folder in task.files):
                 workspace.copy_answer(Path(kept), self.home, path)
+        if task.cloud and (aws := self._start_cloud(tell)):
+            aws.ask("reset", without=list(task.cloud))
         return {"what": f"task {task.id}", "kept": kept}
 
     def progress(self, tell: Tell) -> dict[str, Any]:
@@ -148,7 +168,59 @@ class World:
         except quiz.Unreadable as error:
             raise Refusal(str(error)) from None
 
+    def why(self, tell: Tell) -> dict[str, Any] | None:
+        """The last denial of this world's AWS organisation, explained; None where nothing was denied."""
+        return self._cloud(tell).ask("why")
+
+    def draw(self, tell: Tell, path: list[str]) -> dict[str, str]:
+        """Who can become whom in this world's AWS organisation."""
+        aws = self._cloud(tell)
+        module = self._module_here()
+        if module.draws_after and "lesson" not in workspace.twists_of(self.home):
+            task, expectation = module.draws_after
+            with self._progress() as progress:
+                if expectation not in progress.get(task, {}).get("met", []):
+                    raise Refusal(
+                        f"First on paper: the picture comes as soon as you have found the paths of task {task}. Then compare."
+                    )
+        return aws.ask("draw", path=path)
+
     # -- inside
+
+    def _start_cloud(self, tell: Tell, port: int = 0) -> cloud.Cloud | None:
+        """The AWS organisation of this world, started where it does not run; None where the module has none."""
+        module = self._module_here()
+        if module is None or not module.cloud:
+            return None
+        if self.cloud is None or not self.cloud.running:
+            tell("starting AWS on this machine")
+            port = port or workspace.aws_port(self.home)
+            try:
+                self.cloud = cloud.shared().open(
+                    workspace.cloud_of(module.stem),
+                    seed=workspace.seed_of(self.home),
+                    twists=workspace.twists_of(self.home),
+                    port=0 if port == workspace.NOWHERE else port,
+                    journal=self.home / cloud.JOURNAL,
+                    record=True,
+                )
+            except cloud.CloudError as error:
+                raise Refusal(str(error)) from None
+        workspace.add_to_note(self.home, aws_port=self.cloud.port)
+        return self.cloud
+
+    def _module_here(self) -> checks.Module | None:
+        """The module that this world belongs to; None where its note is damaged."""
+        with contextlib.suppress(LookupError):
+            return checks.load(str(workspace.note(self.home).get("module", "")))
+        return None
+
+    def _cloud(self, tell: Tell) -> cloud.Cloud:
+        self._must_be_there()
+        aws = self._start_cloud(tell)
+        if aws is None:
+            raise Refusal("There is no AWS organisation in this module.")
+        return aws
 
     @staticmethod
     def _entry(progress: dict[str, Any], task: checks.Task) -> dict[str, Any]:
@@ -281,74 +353,53 @@ def _style(cell) -> str:
 # ---- the socket -------------------------------------------------------------------------------------------------------
 
 
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """Listens on a unix socket; one thread a request, and one request at a time gets to the world."""
-
-    daemon_threads = True
-    request_queue_size = 32
+class Server(wire.Server):
+    """One request at a time gets to the world; whatever goes wrong there becomes one sentence."""
 
     def __init__(self, path: Path, world: World) -> None:
         self.world = world
         self.busy = threading.Lock()
         self.last = time.monotonic()
-        super().__init__(str(path), Handler)
+        super().__init__(path, self.serve)
 
-
-class Handler(socketserver.StreamRequestHandler):
-    """Reads one request, has the world do it, and writes the answer; every fault becomes one sentence."""
-
-    server: Server
-
-    def handle(self) -> None:
-        self.server.last = time.monotonic()
-        line = self.rfile.readline(LINE_LIMIT)
+    def serve(self, request: dict[str, Any], tell: Tell) -> Any:
+        """Do what is asked. Raises Refusal with a sentence for the learner, never anything else."""
+        self.last = time.monotonic()
         try:
-            request = json.loads(line)
             op = request.pop("op")
             if op == "stop":
-                self._say({"result": {}})
-                threading.Thread(target=self.server.shutdown).start()
-                return
-            if op.startswith("_") or not callable(getattr(World, op, None)):
+                threading.Thread(target=self.shutdown).start()
+                return {}
+            if op.startswith("_") or op == "close" or not callable(getattr(World, op, None)):
                 raise Refusal(f"the lab server does not know {op!r}")
-            with contextlib.nullcontext() if op == "hello" else self.server.busy:
-                result = getattr(self.server.world, op)(lambda text: self._say({"tell": text}), **request)
-            self._say({"result": result})
-        except Refusal as error:
-            self._say({"error": str(error)})
+            with contextlib.nullcontext() if op == "hello" else self.busy:
+                return getattr(self.world, op)(tell, **request)
+        except Refusal:
+            raise
         except jail.JailError as error:
-            self._say({"error": f"It could not be run: {error}"})
+            raise Refusal(f"It could not be run: {error}") from None
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             traceback.print_exc()
-            self._say({"error": f"The lab server could not make sense of the request ({error})."})
+            raise Refusal(f"The lab server could not make sense of the request ({error}).") from None
         except OSError as error:
             traceback.print_exc()
-            self._say(
-                {
-                    "error": f"{error.strerror or error}: {error.filename or 'the workspace'}. Is the disk full, or a right missing?"
-                }
-            )
+            where = error.filename or "the workspace"
+            raise Refusal(f"{error.strerror or error}: {where}. Is the disk full, or a right missing?") from None
         except Exception as error:  # noqa: BLE001  (whatever it is, the learner reads one sentence)
             traceback.print_exc()
-            self._say(
-                {"error": f"The lab server stumbled ({type(error).__name__}: {error}). Nothing is lost; try again."}
-            )
+            raise Refusal(
+                f"The lab server stumbled ({type(error).__name__}: {error}). Nothing is lost; try again."
+            ) from None
         finally:
-            self.server.last = time.monotonic()
-
-    def _say(self, message: dict[str, Any]) -> None:
-        with contextlib.suppress(OSError):  # whoever asked has gone: the work is done all the same
-            self.wfile.write(json.dumps(message).encode() + b"\n")
-            self.wfile.flush()
+            self.last = time.monotonic()
 
 
 def main(home: str, state: str, path: str) -> None:
     """Serve until told to stop, until nobody has asked anything for eight hours, or until the workspace or the socket is gone."""
+    os.umask(0o022)
     socket_path = Path(path)
-    socket_path.unlink(missing_ok=True)
-    os.umask(0o077)
-    with Server(socket_path, World(Path(home), Path(state))) as server:
-        os.umask(0o022)
+    world = World(Path(home), Path(state))
+    with contextlib.closing(world), Server(socket_path, world) as server:
         ours = socket_path.stat().st_ino
 
         def reachable() -> bool:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from opslab.worlds.aws.organisation import Organisation, client_environment
+from opslab.worlds.aws import clients
+from opslab.worlds.aws.organisation import Organisation
 
 A, B = "111111111111", "222222222222"
 ROLE = f"arn:aws:iam::{B}:role/report"
@@ -295,7 +296,7 @@ def test_the_environment_of_clients(tmp_path: Path) -> None:
         "MOTO_ACCOUNT_ID": "1",
         "No_Proxy": "*",
     }
-    found = client_environment("http://127.0.0.1:1", tmp_path, base)
+    found = clients.environment("http://127.0.0.1:1", tmp_path, base)
     assert (
         found["PATH"] == "/bin" and found["AWS_ENDPOINT_URL"] == "http://127.0.0.1:1" and found["HOME"] == str(tmp_path)
     )

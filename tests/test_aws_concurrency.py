@@ -14,7 +14,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from opslab.worlds.aws.organisation import Organisation, client_environment
+from opslab.worlds.aws import clients
+from opslab.worlds.aws.organisation import Organisation
 
 A, B = "111111111111", "222222222222"
 AT_ONCE = 40
@@ -95,7 +96,7 @@ with ThreadPoolExecutor(10) as threads:
 def test_processes(aws: Organisation, tmp_path) -> None:
     (tmp_path / ".aws").mkdir()
     aws.credentials_file(tmp_path / ".aws" / "credentials", {"default": (A, "ana")})
-    environment = client_environment(aws.endpoint, tmp_path)
+    environment = clients.environment(aws.endpoint, tmp_path)
     running = [
         subprocess.Popen(
             [sys.executable, "-c", WRITER, str(number)], env=environment, stdout=subprocess.PIPE, text=True

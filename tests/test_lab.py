@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 import opslab
-from opslab import card, checks, lab, server
+from opslab import card, checks, lab, server, wire
+from opslab import course as course_code
 from opslab.worlds import workspace
 
 ONE = "01_shell_setup"
@@ -174,7 +175,8 @@ def test_check_gives_points_and_remembers_them(course):
     course.write("bin/late_feeds.sh", "#!/bin/bash\n")
     course.check()
     remembered = json.loads((course.state / "progress.json").read_text())
-    assert remembered["1.2"] == {"best": 3.5, "tries": 3, "hints": 0}
+    met = ["any_file", "counts", "edges", "script_runs", "worst_first"]
+    assert remembered["1.2"] == {"best": 3.5, "tries": 3, "hints": 0, "met": met}
 
 
 def test_a_task_that_holds_raises_nothing(course):
@@ -464,12 +466,12 @@ def command(pid: int) -> str:
 def test_a_server_that_cannot_be_kept_alive_is_told_in_one_line(course, monkeypatch):
     course.open("00")
 
-    def broken(path, request, tell):
+    def broken(path, request, tell=None):
         if request["op"] == "hello":
-            return {"fingerprint": lab.fingerprint()}
+            return {"fingerprint": course_code.fingerprint()}
         raise ConnectionError("it went away in the middle of the answer")
 
-    monkeypatch.setattr(lab, "_exchange", broken)
+    monkeypatch.setattr(wire, "exchange", broken)
     assert course.refused(opslab.check, "0.1").startswith(
         f"The lab server of {course.home(ZERO)} does not answer (it went away"
     )
@@ -487,7 +489,7 @@ def test_a_server_with_older_code_is_replaced(course, monkeypatch):
     old = course.pid(ZERO)
     assert course.pid(ZERO) == old
     with monkeypatch.context() as patch:
-        patch.setattr(lab, "fingerprint", lambda: "other code")
+        patch.setattr(course_code, "fingerprint", lambda: "other code")
         course.still_works()
     new = course.pid(ZERO)
     assert new != old
@@ -499,11 +501,11 @@ def test_the_fingerprint_follows_the_code(tmp_path, monkeypatch):
     package = tmp_path / "opslab"
     package.mkdir()
     (package / "lab.py").write_text("1")
-    monkeypatch.setattr(lab, "__file__", str(package / "lab.py"))
-    before = lab.fingerprint()
-    assert lab.fingerprint() == before
+    monkeypatch.setattr(course_code, "__file__", str(package / "lab.py"))
+    before = course_code.fingerprint()
+    assert course_code.fingerprint() == before
     (package / "lab.py").write_text("2 and more")
-    assert lab.fingerprint() != before
+    assert course_code.fingerprint() != before
 
 
 def test_stop_and_nothing_to_stop(course):
@@ -717,6 +719,20 @@ def test_a_reset_task_is_as_at_the_start_and_a_copy_is_kept(course):
     assert kept.name.endswith("-reset-1.4")
     assert (kept / "jobs/export.sh").read_text() == "#!/bin/bash\nmine\n"
     assert "jobs/export.sh" in task.files
+
+
+def test_a_reset_leaves_what_belongs_to_other_tasks(course):
+    course.open("01")
+    course.write("bin/late_feeds.sh", GOOD)
+    course.write("bin/helper", "of the prompt")
+    course.write(".bashrc", "mine")
+    opslab.reset("1.1")
+    assert (course.home() / "bin/late_feeds.sh").read_text() == GOOD
+    assert os.access(course.home() / "bin/late_feeds.sh", os.X_OK)
+    assert not (course.home() / "bin/helper").exists()
+    assert not (course.home() / ".bashrc").exists()
+    (kept,) = (course.state / "kept" / ONE).iterdir()
+    assert {path.name for path in (kept / "bin").iterdir()} == {"late_feeds.sh", "helper"}
 
 
 def test_resets_in_the_same_second_keep_a_copy_each(course):

@@ -34,6 +34,7 @@ from typing import Any
 from opslab import jail
 from opslab.course import TOPICS, number_of, stem_of
 from opslab.worlds import shell, workspace
+from opslab.worlds.aws import cloud
 
 __all__ = ["TOPICS", "Miss", "Module", "Report", "Result", "Task", "Trial", "grade", "load", "module_of", "run"]
 
@@ -70,6 +71,7 @@ class Task:
     """One numbered task.
 
     files: the paths in the workspace that are its answer; a reset brings them back to the start.
+    cloud: patterns of ARNs (`arn:aws:iam::*:role/loader`): what a reset brings back to the start in the AWS organisation.
     uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
     """
 
@@ -78,6 +80,7 @@ class Task:
     hints: Sequence[str]
     files: Sequence[str]
     uses: Sequence[str] = ()
+    cloud: Sequence[str] = ()
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
@@ -109,12 +112,18 @@ class Task:
 
 @dataclass
 class Module:
-    """A module: its number ('01'), topic (the stem without the number), title; `graded` is False for a mere try-out."""
+    """A module: its number ('01'), topic (the stem without the number), title.
+
+    graded: False for a mere try-out. cloud: whether an AWS organisation belongs to its world.
+    draws_after: the task and the expectation that have to hold before the trust graph is drawn in the assignment's world.
+    """
 
     number: str
     topic: str
     title: str
     graded: bool = True
+    cloud: bool = False
+    draws_after: tuple[str, str] | None = None
     tasks: list[Task] = field(default_factory=list)
 
     @property
@@ -125,11 +134,24 @@ class Module:
     def points(self) -> float:
         return sum(task.points for task in self.tasks)
 
+    @property
+    def answers(self) -> list[str]:
+        """The paths in a workspace that are what was handed in, of all tasks, and of the changes in the cloud."""
+        files = {path.rstrip("/") for task in self.tasks for path in task.files}
+        return sorted(files | ({cloud.JOURNAL} if self.cloud else set()))
+
     def task(
-        self, id: str, title: str, *, hints: Sequence[str], files: Sequence[str], uses: Sequence[str] = ()
+        self,
+        id: str,
+        title: str,
+        *,
+        hints: Sequence[str],
+        files: Sequence[str],
+        uses: Sequence[str] = (),
+        cloud: Sequence[str] = (),
     ) -> Task:
         """Declare a task; tasks keep the order in which they are declared."""
-        task = Task(id, title, hints, files, uses)
+        task = Task(id, title, hints, files, uses, cloud)
         self.tasks.append(task)
         return task
 
@@ -332,6 +354,23 @@ class Trial:
             workspace.copy_answer(self.home, home, path)
         return home
 
+    def cloud(self, *, at_start: bool = False) -> cloud.Cloud:
+        """A private copy of the learner's AWS organisation; at_start: as it was before they changed anything.
+
+        One for each trial: what a check changes there, the next expectation finds changed.
+        """
+
+        def start() -> cloud.Cloud:
+            return self._exits.enter_context(
+                cloud.shared().open(
+                    workspace.cloud_of(self.module.stem),
+                    seed=self.seed,
+                    journal=None if at_start else self.home / cloud.JOURNAL,
+                )
+            )
+
+        return self.once(f"cloud at_start={at_start}", start)
+
     def run(
         self,
         argv: Sequence[str],
@@ -356,7 +395,15 @@ class Trial:
         return self._exits.enter_context(contextlib.closing(shell.Terminal(confinement.pop("home"), **confinement)))
 
     def confinement(self, home: Path, env: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """The arguments for the jail with which a scratch world looks, to the learner's files, like their own workspace."""
+        """The arguments for the jail with which a scratch world looks, to the learner's files, like their own workspace.
+
+        Where the module has an AWS organisation, the private copy of it is the only service that is reached from inside.
+        """
+        there = {}
+        if self.module.cloud:
+            running = self.cloud()
+            there["services"] = running.services
+            env = {"AWS_ENDPOINT_URL": running.endpoint, **(env or {})}
         shown_as = self.home if self.home.is_dir() else home
         return {
             "home": home,
@@ -365,6 +412,7 @@ class Trial:
             "hide": workspace.secret_folders(),
             "read_only": workspace.tool_folders(),
             "required": self.graded,
+            **there,
         }
 
 

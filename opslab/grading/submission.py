@@ -218,7 +218,7 @@ def settle(handed_in: Path, module: Module, home: Path) -> list[str]:
     Returns remarks: what was left out, in words.
     """
     workspace.build(module.stem, home, noted_seed(handed_in))
-    answers = sorted({path.rstrip("/") for task in module.tasks for path in task.files})
+    answers = module.answers
     for path in answers:
         _remove(home / path)
 

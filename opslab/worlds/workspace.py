@@ -19,6 +19,7 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from opslab import course
 
@@ -28,8 +29,8 @@ NOTE = ".opslab.json"
 FOLDERS = ("bin", "answers", ".config")
 """Folders that every workspace has from the start."""
 
-NOWHERE = "http://127.0.0.1:9"
-"""Where AWS clients are sent as long as no sandbox is running: the discard port of this machine, where nobody listens."""
+NOWHERE = 9
+"""The port AWS clients are sent to as long as no sandbox is running: the discard port of this machine, where nobody listens."""
 
 REGION = "eu-west-1"
 ANSWER_LIMIT = 5 * 1024 * 1024
@@ -62,7 +63,7 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "GIT_CEILING_DIRECTORIES": str(Path(home).parent),
         "AWS_CONFIG_FILE": f"{home}/.aws/config",
         "AWS_SHARED_CREDENTIALS_FILE": f"{home}/.aws/credentials",
-        "AWS_ENDPOINT_URL": NOWHERE,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{aws_port(home)}",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -82,8 +83,10 @@ def build(stem: str, home: str | Path, seed: int, *, twists: Iterable[str] = (),
     for folder in FOLDERS:
         (home / folder).mkdir(exist_ok=True)
     (home / ".gitconfig").write_text(GITCONFIG)
-    scenario(stem).build(home, seed, frozenset(twists), **size)
-    (home / NOTE).write_text(json.dumps({"module": stem, "seed": seed}) + "\n")
+    twists = frozenset(twists)
+    scenario(stem).build(home, seed, twists, **size)
+    told = {"twists": sorted(twists)} if twists else {}
+    (home / NOTE).write_text(json.dumps({"module": stem, "seed": seed, **told}) + "\n")
     return home
 
 
@@ -105,11 +108,47 @@ GITCONFIG = """\
 """
 
 
+def cloud_of(stem: str) -> str:
+    """The name of the Python module that knows the AWS organisation of a course module."""
+    return f"opslab.scenarios.{stem[3:]}.cloud"
+
+
+def note(home: str | Path) -> dict[str, Any]:
+    """What the workspace's note says; empty where it is missing or damaged."""
+    try:
+        found = json.loads((Path(home) / NOTE).read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def add_to_note(home: str | Path, **more: Any) -> None:
+    """Write more into the workspace's note."""
+    path = Path(home) / NOTE
+    known = note(home)
+    if known != {**known, **more}:
+        fresh = path.with_name(f"{NOTE}.new")
+        fresh.write_text(json.dumps({**known, **more}) + "\n")
+        fresh.replace(path)
+
+
+def aws_port(home: str | Path) -> int:
+    """The port on this machine where the workspace's AWS organisation listens."""
+    port = note(home).get("aws_port")
+    return port if isinstance(port, int) and 0 < port < 65536 else NOWHERE
+
+
+def twists_of(home: str | Path) -> frozenset[str]:
+    """The twists a workspace was made with."""
+    found = note(home).get("twists")
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
+
 def seed_of(home: str | Path) -> int:
     """The seed a workspace was made from; 1 where the note is missing or damaged."""
     try:
-        return int(json.loads((Path(home) / NOTE).read_text())["seed"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return int(note(home)["seed"])
+    except (ValueError, KeyError, TypeError, OverflowError):
         return 1
 
 

@@ -14,7 +14,7 @@ from opslab.worlds.aws.state import Session, default_version, iam
 from opslab.worlds.aws.wording import Refusal, Reply
 
 if TYPE_CHECKING:
-    from opslab.worlds.aws.guard import _Work
+    from opslab.worlds.aws.guard import Work
 
 MANAGED = "arn:aws:iam::aws:policy/"
 
@@ -41,7 +41,7 @@ DOCUMENTS: dict[tuple[str, str], tuple[str, policy_grammar.Use]] = {
 }
 
 
-def check(work: _Work) -> None:
+def check(work: Work) -> None:
     """After the decision and before moto: what AWS would refuse for its content. Raises `Refusal`."""
     params = work.params
     account = work.call.account
@@ -72,7 +72,7 @@ def _named_policies(params: Any) -> Iterator[str]:
             yield one["arn"]
 
 
-def _check_document(work: _Work, document: str, use: policy_grammar.Use) -> None:
+def _check_document(work: Work, document: str, use: policy_grammar.Use) -> None:
     exists = work.state.exists if work.guard.rules.check_principals else (lambda arn: True)
     reason = policy_grammar.problem(document, use, exists, _acts_on_objects)
     if reason:
@@ -104,7 +104,7 @@ def _acts_on_objects(action: str) -> bool | None:
     return True if "object" in kinds else False if "bucket" in kinds else None
 
 
-def _check_size(work: _Work, document: str) -> None:
+def _check_size(work: Work, document: str) -> None:
     params, account = work.params, work.call.account
     size = policy_grammar.size(document)
     if work.operation in ("CreateRole", "UpdateAssumeRolePolicy"):
@@ -130,7 +130,7 @@ def _check_size(work: _Work, document: str) -> None:
             raise Refusal("LimitExceeded", sentence, 409)
 
 
-def _check_lockout(work: _Work, document: str) -> None:
+def _check_lockout(work: Work, document: str) -> None:
     """KMS refuses a key policy under which the caller could not change the key policy any more."""
     account = work.call.account
     identity, _ = work.state.identity(work.caller.principal)
@@ -144,7 +144,7 @@ def _check_lockout(work: _Work, document: str) -> None:
 # --- Sessions ----------------------------------------------------------------------------------------------------------
 
 
-def _check_session(work: _Work) -> None:
+def _check_session(work: Work) -> None:
     params = work.params
     seconds = int(params.get("DurationSeconds") or 3600)
     role = work.state.role(params["RoleArn"])
@@ -167,7 +167,7 @@ def _check_session(work: _Work) -> None:
             raise Refusal("AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code.")
 
 
-def session_token_limits(work: _Work) -> None:
+def session_token_limits(work: Work) -> None:
     """What the credentials of GetSessionToken cannot do: no IAM without MFA, of STS only AssumeRole and
     GetCallerIdentity. (STS/latest/APIReference/API_GetSessionToken)"""
     session = work.caller.session
@@ -176,7 +176,7 @@ def session_token_limits(work: _Work) -> None:
         raise Refusal("AccessDenied", "Cannot call IAM API with session credentials, or this API of STS")
 
 
-def remember_session(work: _Work, reply: Reply) -> Reply:
+def remember_session(work: Work, reply: Reply) -> Reply:
     """Takes note of the credentials that moto has just made."""
     if work.operation == "AssumeRole":
         _remember_role(work)
@@ -198,7 +198,7 @@ def _with_body(reply: Reply, body: bytes) -> Reply:
     return Reply(reply.status, (*headers, ("Content-Length", str(len(body)))), body)
 
 
-def _session_policies(work: _Work) -> tuple[Policy, ...] | None:
+def _session_policies(work: Work) -> tuple[Policy, ...] | None:
     params = work.params
     found = [Policy.parse(params["Policy"], "session policy")] if params.get("Policy") else []
     for one in params.get("PolicyArns") or []:
@@ -211,7 +211,7 @@ def _session_policies(work: _Work) -> tuple[Policy, ...] | None:
     return tuple(found) or None
 
 
-def _remember_role(work: _Work) -> None:
+def _remember_role(work: Work) -> None:
     from moto.sts.models import sts_backends
 
     from opslab.worlds.aws.context import request_tags
@@ -246,7 +246,7 @@ EXAMPLE_SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLEKEY"
 """What moto answers to everybody who asks for a session token. They are AWS's documentation's examples."""
 
 
-def _remember_token(work: _Work, reply: Reply) -> Reply:
+def _remember_token(work: Work, reply: Reply) -> Reply:
     from moto.moto_api._internal import mock_random
 
     params, caller = work.params, work.caller
@@ -275,7 +275,7 @@ def _remember_token(work: _Work, reply: Reply) -> Reply:
     return _with_body(reply, body)
 
 
-def _federation_tags(work: _Work) -> dict[str, str]:
+def _federation_tags(work: Work) -> dict[str, str]:
     from opslab.worlds.aws.context import request_tags
 
     return request_tags(work.params)[0] if work.operation == "GetFederationToken" else {}

@@ -15,13 +15,11 @@ import json
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from html import escape
 from typing import TYPE_CHECKING
 
 from opslab.worlds.aws import operations
-from opslab.worlds.aws.policy import Principal
-from opslab.worlds.aws.state import Caller, Session, iam
+from opslab.worlds.aws.state import Caller, iam
 
 if TYPE_CHECKING:
     from opslab.worlds.aws.organisation import Organisation
@@ -126,11 +124,12 @@ def trust_graph(aws: Organisation, administrators: bool = False) -> Graph:
                 if administrators or user.name != ADMINISTRATOR:
                     node = Node(f"{name}/{user.name}", account, "user", user.arn)
                     nodes.append(node)
-                    callers[node.name] = Caller(Principal(user.arn, account, "user"), "", True, user.name)
+                    callers[node.name] = aws.state.caller_named(node.arn)
             for role in sorted(backend.roles.values(), key=lambda one: one.name):
                 node = Node(f"{name}/{role.name}", account, "role", role.arn)
                 nodes.append(node)
-                callers[node.name] = _as_role(account, role)
+                session = f"arn:aws:sts::{account}:assumed-role/{role.name}/graph"
+                callers[node.name] = aws.state.caller_named(session)
         roles = [node for node in nodes if node.kind == "role"]
         edges = [
             edge
@@ -139,13 +138,6 @@ def trust_graph(aws: Organisation, administrators: bool = False) -> Graph:
             if source is not target and (edge := _edge(aws, source, callers[source.name], target))
         ]
     return Graph(tuple(aws.accounts.items()), tuple(nodes), tuple(edges))
-
-
-def _as_role(account: str, role: object) -> Caller:
-    arn = f"arn:aws:sts::{account}:assumed-role/{role.name}/graph"  # type: ignore[attr-defined]
-    principal = Principal(arn, account, "role", role.arn)  # type: ignore[attr-defined]
-    now = datetime.now(UTC)
-    return Caller(principal, "", True, "", Session(principal, "", "", "", now, now, ""))
 
 
 def _edge(aws: Organisation, source: Node, caller: Caller, target: Node) -> Edge | None:

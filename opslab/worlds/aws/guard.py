@@ -18,9 +18,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from opslab.worlds.aws import context, documents, moto_fixes, operations, signature, wording
+from opslab.worlds.aws import context, documents, journal, moto_fixes, operations, signature, wording
 from opslab.worlds.aws.policy import ANONYMOUS, Decision, Policies, Policy, Request, evaluate
 from opslab.worlds.aws.signature import Credential, Http
 from opslab.worlds.aws.state import Caller, State
@@ -109,6 +109,8 @@ class Guard:
         self.lock = threading.RLock()
         self.records: deque[Record] = deque(maxlen=1000)
         self.seen: Counter[str] = Counter()
+        self.on_change: Callable[[Work], None] | None = None
+        """Called, under the lock, after each request that may have changed something. See `journal`."""
         self._count = 0
         self._apps: dict[str, Any] = {}
 
@@ -128,7 +130,7 @@ class Guard:
 
     def answer(self, environ: dict[str, Any]) -> Reply:
         """A request in, AWS's answer out."""
-        work = _Work(self, environ)
+        work = Work(self, environ)
         try:
             http = work.http = _http(environ)
             work.now = datetime.datetime.now(datetime.UTC)
@@ -141,6 +143,8 @@ class Guard:
                 documents.check(work)
                 reply = work.forward()
                 self.records.append(work.record)
+                if self.on_change and reply.status < 400 and journal.changes(work.service, work.operation):
+                    self.on_change(work)
             if reply.status == 200 and work.operation == "ReceiveMessage":
                 reply = work.wait_for_messages(reply)
             return reply
@@ -157,6 +161,34 @@ class Guard:
             self.records.append(work.record)
         method = http.method if work.http else "GET"
         return wording.reply(work.record.refusal, work.service, work.protocol, f"{work.record.number:032x}", method)
+
+    def repeat(self, entry: Mapping[str, Any]) -> str:
+        """Do again what stands in a journal, as the caller whose name stands there. Returns why it does not work, or ""."""
+        work = Work(self, {})
+        try:
+            http = work.http = journal.http_of(entry)
+            work.environ = _environ(http)
+            work.now = journal.when(entry)
+            work.service, work.region = entry["service"], entry.get("region", "us-east-1")
+            work.record.service, work.record.caller = work.service, entry["caller"]
+            if work.service not in operations.SERVICES:
+                return f"there is no service {work.service}"
+            with self.lock:
+                if entry["caller"]:
+                    work.caller = self.state.caller_named(entry["caller"])
+                    if work.caller is None:
+                        return "there is no such caller"
+                work.understand()
+                if not journal.changes(work.service, work.operation):
+                    return "it changes nothing"
+                work.authorise()
+                documents.check(work)
+                reply = work.forward()
+            return "" if reply.status < 400 else reply.body.decode("utf-8", "replace")[:300]
+        except Refusal as refusal:
+            return f"{refusal.code}: {refusal.message}"
+        except Exception as error:  # noqa: BLE001  (one bad line must not cost the rest)
+            return f"{type(error).__name__}: {error}"
 
     # --- decisions, also for those who only want to know ----------------------------------------------------------------
 
@@ -198,6 +230,21 @@ class Guard:
         return self._apps[service]
 
 
+def _environ(http: Http) -> dict[str, Any]:
+    """A request as a WSGI server would give it."""
+    from werkzeug.test import create_environ
+
+    environ = create_environ(
+        unquote(http.path),
+        "http://127.0.0.1/",
+        http.query,
+        method=http.method,
+        headers=dict(http.headers),
+        data=http.body,
+    )
+    return {**environ, "RAW_URI": f"{http.path}?{http.query}" if http.query else http.path, "REMOTE_ADDR": "127.0.0.1"}
+
+
 def _http(environ: dict[str, Any]) -> Http:
     headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -218,7 +265,13 @@ def _http(environ: dict[str, Any]) -> Http:
     return Http(environ["REQUEST_METHOD"], path, query or environ.get("QUERY_STRING", ""), headers, body)
 
 
-class _Work:
+def _address(environ: Mapping[str, Any]) -> str:
+    """Where a request comes from. What comes over a unix socket, from the jail, comes from this machine."""
+    address = environ.get("REMOTE_ADDR", "")
+    return address if address[:1].isdigit() else "127.0.0.1"
+
+
+class Work:
     """One request on its way. The attributes fill up from step to step."""
 
     def __init__(self, guard: Guard, environ: dict[str, Any]) -> None:
@@ -236,6 +289,7 @@ class _Work:
         self.params: Mapping[str, Any] = {}
         self.asks: list[operations.Ask] = []
         self.record = Record(0, "", "", "")
+        self._seeded = ""
 
     # --- who? ----------------------------------------------------------------------------------------------------------
 
@@ -371,9 +425,7 @@ class _Work:
         return operations.Call(self.service, self.operation, self.params, account, self.region, name)
 
     def network_keys(self) -> context.Keys:
-        keys = context.of_http(
-            self.http, self.credential, self.region, self.environ.get("REMOTE_ADDR", "127.0.0.1"), self.now
-        )
+        keys = context.of_http(self.http, self.credential, self.region, _address(self.environ), self.now)
         if self.service == "s3" and self.credential:
             v4 = self.credential.version == "v4"
             keys["s3:signatureversion"] = "AWS4-HMAC-SHA256" if v4 else "AWS"
@@ -441,6 +493,9 @@ class _Work:
             message = f"{LIMIT}{self.service}:{self.operation} is allowed to you, but moto cannot do it."
             raise Refusal("NotImplemented", message, 400) from None
         reply = Reply(head[0], head[1], body)
+        if reply.status >= 400 and self._seeded:
+            # What has failed does not count: a journal, which does not know of it, must come to the same ids.
+            self.guard.seen[self._seeded] -= 1
         if reply.status < 300 and self.service == "sts":
             reply = documents.remember_session(self, reply)
         return reply
@@ -458,6 +513,7 @@ class _Work:
         }
         text = f"{self.call.account}/{self.service}/{self.operation}/{json.dumps(plain, sort_keys=True, default=str)}"
         self.guard.seen[text] += 1
+        self._seeded = text
         mock_random.seed(f"{self.guard.rules.seed}/{text}/{self.guard.seen[text]}")
 
     def _without_waiting(self) -> bytes:

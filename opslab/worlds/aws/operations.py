@@ -12,9 +12,10 @@ is refused with `Unmapped`: this sandbox never lets through what it does not und
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import unquote
@@ -440,6 +441,20 @@ def _logs(call: Call, have: Inventory) -> Iterator[Ask]:
             yield ask
 
 
+def _kinesis(call: Call, have: Inventory) -> Iterator[Ask]:
+    """GetRecords names its stream in the iterator only, which AWS (and moto) can read."""
+    iterator = call.params.get("ShardIterator")
+    if call.operation == "GetRecords" and iterator and not call.params.get("StreamARN"):
+        try:
+            stream = base64.b64decode(iterator).decode().split(":")[0]
+        except ValueError:
+            stream = ""
+        if not stream:
+            raise Unmapped("kinesis:GetRecords with a shard iterator that cannot be read")
+        call = replace(call, params={"StreamName": stream})
+    yield from _by_template(call, have)
+
+
 # --- By template -------------------------------------------------------------------------------------------------------
 
 # Resource type: where its name may stand among the parameters. A dot goes into a structure.
@@ -591,6 +606,7 @@ SPECIAL = {
     "dynamodb": _dynamodb,
     "athena": _athena,
     "logs": _logs,
+    "kinesis": _kinesis,
 }
 
 

@@ -13,30 +13,26 @@ Moto keeps its state in the process, so one process holds one organisation at a 
 
 from __future__ import annotations
 
-import base64
-import hashlib
+import datetime
 import json
 import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from opslab.worlds.aws import policy_grammar
+from opslab.worlds.aws import clients, keys, policy_grammar
 from opslab.worlds.aws.guard import Guard, Record, Rules
-from opslab.worlds.aws.policy import Policy
-from opslab.worlds.aws.state import State, iam
+from opslab.worlds.aws.policy import Policy, Principal
+from opslab.worlds.aws.state import Session, State, iam
 
 ADMINISTRATOR = "administrator"
-REGION = "eu-west-1"
 EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 FULL_ACCESS = "FullAWSAccess"
 """The service control policy that AWS attaches everywhere by default."""
 
 _open_here = threading.Lock()
-_making_a_client = threading.Lock()  # clients may be used in threads, but not made in them
 
 
 class Organisation:
@@ -46,6 +42,7 @@ class Organisation:
     seed              the same seed gives the same keys and ids
     port              of the endpoint; 0 takes a free one
     check_principals  refuse policies that name users or roles which do not exist, as AWS does
+    socket            a unix socket to listen on as well, for clients in the jail
     start             called with the organisation at the start and after each reset, to put things there
     organisation_id   what aws:PrincipalOrgID says
     """
@@ -57,6 +54,7 @@ class Organisation:
         port: int = 0,
         check_principals: bool = True,
         start: Callable[[Organisation], None] | None = None,
+        socket: Path | None = None,
         organisation_id: str = "o-exampleorg",
     ) -> None:
         for name, account in accounts.items():
@@ -68,12 +66,12 @@ class Organisation:
         self.seed = seed
         self.organisation_id = organisation_id
         self._port = port
+        self._socket = socket
         self._start = start
         self._scps: dict[str, dict[str, Policy]] = {}
         self.state = State(tuple(self.accounts.values()))
         self.guard = Guard(self.state, Rules(organisation_id, self._levels, check_principals, seed))
-        self._server: Any = None
-        self._thread: threading.Thread | None = None
+        self._servers: list[Any] = []
 
     # --- life ----------------------------------------------------------------------------------------------------------
 
@@ -91,22 +89,27 @@ class Organisation:
             raise RuntimeError("This process already holds an organisation: close it, or start another process.")
         try:
             self.reset()
-            self._server = make_server(self._port, self.guard)
+            self._servers = [make_server(self._port, self.guard)]
+            if self._socket:
+                self._servers.append(make_server(self._socket, self.guard))
         except BaseException:
+            for server in self._servers:
+                server.server_close()
+            self._servers = []
             _open_here.release()
             raise
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="aws")
-        self._thread.start()
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True, name="aws").start()
         return self
 
     def close(self) -> None:
         """Stops the endpoint and forgets everything."""
-        if self._server is None:
+        if not self._servers:
             return
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-        self._server = None
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+        self._servers = []
         with self.guard.lock:
             _empty_moto()
         _open_here.release()
@@ -145,14 +148,35 @@ class Organisation:
         """(access key id, secret) of a user: made at the first call, always the same for the same seed."""
         account = self.account(account)
         backend = iam(account)
-        keys = backend.get_user(user).access_keys
-        if not keys:
-            key_id, secret = _key(f"{self.seed}/{account}/{user}")
+        there = backend.get_user(user).access_keys
+        if not there:
+            key_id, secret = keys.access_key(self.seed, account, user)
             made = backend.create_access_key(user)
             del backend.access_keys[made.access_key_id]
             made.access_key_id, made.secret_access_key = key_id, secret
             backend.access_keys[key_id] = made
-        return keys[0].access_key_id, keys[0].secret_access_key
+        return there[0].access_key_id, there[0].secret_access_key
+
+    def role_session(self, account: str, role: str) -> tuple[str, str, str]:
+        """(key, secret, token) of a session of a role, without asking whom it trusts. LookupError if there is no such role."""
+        account = self.account(account)
+        arn = self.state.entity_arn(account, "role", role)
+        if arn is None:
+            raise LookupError(f"There is no role {role} in the account {account}.")
+        key, secret = keys.access_key(self.seed, account, f"session of {arn}")
+        key = f"ASIA{key[4:]}"  # temporary ones begin so
+        session_arn = f"arn:aws:sts::{account}:assumed-role/{role}/check"
+        now = datetime.datetime.now(datetime.UTC)
+        self.state.sessions[key] = Session(
+            Principal(session_arn, account, "role", arn),
+            key,
+            secret,
+            secret,
+            now,
+            now + datetime.timedelta(hours=1),
+            "",
+        )
+        return key, secret, secret
 
     # --- service control policies ------------------------------------------------------------------------------------------
 
@@ -183,7 +207,7 @@ class Organisation:
 
     @property
     def port(self) -> int:
-        return self._server.server_address[1]
+        return self._servers[0].server_address[1]
 
     @property
     def endpoint(self) -> str:
@@ -208,7 +232,7 @@ class Organisation:
     def environment(self, home: str | os.PathLike[str], base: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment in which every AWS client talks to this organisation only. `base` (by default this process's
         environment) without anything about AWS and proxies; config and credentials come from `home`."""
-        return client_environment(self.endpoint, home, base)
+        return clients.environment(self.endpoint, home, base)
 
     def client(self, service: str, account: str, user: str = ADMINISTRATOR, **options: Any) -> Any:
         """A boto3 client, of an administrator or of another user of an account."""
@@ -217,20 +241,7 @@ class Organisation:
 
     def client_with(self, service: str, key: str, secret: str, token: str | None = None, **options: Any) -> Any:
         """A boto3 client with given keys. Takes nothing from the environment or from files."""
-        from botocore.config import Config
-
-        options.setdefault("region_name", REGION)
-        config = Config(retries={"mode": "standard"}, proxies={}, ignore_configured_endpoint_urls=True)
-        with _making_a_client:
-            return _session().client(
-                service,
-                endpoint_url=self.endpoint,
-                aws_access_key_id=key,
-                aws_secret_access_key=secret,
-                aws_session_token=token,
-                config=config.merge(options.pop("config", Config())),
-                **options,
-            )
+        return clients.client(service, self.endpoint, key, secret, token, **options)
 
     # --- what happened -----------------------------------------------------------------------------------------------------
 
@@ -243,49 +254,6 @@ class Organisation:
     def last_denial(self) -> Record | None:
         """The newest request that was refused."""
         return next((record for record in reversed(self.records) if not record.allowed), None)
-
-
-def client_environment(
-    endpoint: str, home: str | os.PathLike[str], base: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """See `Organisation.environment`."""
-    kept = {
-        name: value
-        for name, value in (os.environ if base is None else base).items()
-        if not name.startswith(("AWS_", "BOTO_", "MOTO_")) and not name.lower().endswith("_proxy")
-    }
-    aws = Path(home) / ".aws"
-    return kept | {
-        "HOME": str(home),
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_CONFIG_FILE": str(aws / "config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_PAGER": "",
-        "NO_PROXY": "127.0.0.1,localhost",
-        "no_proxy": "127.0.0.1,localhost",
-    }
-
-
-@cache
-def _session() -> Any:
-    """One session for all clients (it keeps the parsed service models), deaf to profiles and files."""
-    import boto3
-    import botocore.session
-
-    deaf = {
-        "profile": (None, None, None, None),
-        "config_file": (None, None, os.devnull, None),
-        "credentials_file": (None, None, os.devnull, None),
-    }
-    return boto3.Session(botocore_session=botocore.session.Session(session_vars=deaf))
-
-
-def _key(text: str) -> tuple[str, str]:
-    """A pair of keys made from a text. They open nothing but this sandbox."""
-    digest = hashlib.sha256(f"opslab/{text}".encode()).digest()
-    return "AKIA" + base64.b32encode(digest).decode()[:16], base64.b64encode(digest + digest[:4]).decode()[:40]
 
 
 def _empty_moto() -> None:

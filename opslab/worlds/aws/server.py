@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-def make_server(port: int, app: Any) -> Any:
-    """A threading HTTP server on the loopback; port 0 takes a free one. OSError, in one line, if the port is taken."""
+def make_server(place: int | Path, app: Any) -> Any:
+    """A threading HTTP server on a port of the loopback (0 takes a free one) or on a unix socket.
+
+    OSError, in one line, if the port is taken.
+    """
     from moto.moto_server.werkzeug_app import MotoRequestHandler
     from werkzeug.serving import ThreadedWSGIServer
 
     class Quiet(MotoRequestHandler):
         protocol_version = "HTTP/1.1"  # keep connections: a new one for each request would cost more than the guard
-        disable_nagle_algorithm = True
+        disable_nagle_algorithm = not isinstance(place, Path)
 
         def log(self, *_: Any) -> None:
             pass
@@ -41,13 +44,15 @@ def make_server(port: int, app: Any) -> Any:
         def log(self, *_: Any) -> None:
             pass
 
+    if isinstance(place, Path):
+        return Server(f"unix://{place}", 0, app, handler=Quiet)
     try:
         # Bound here, because werkzeug ends the process when a port is taken.
-        with socket.create_server((HOST, port), backlog=Server.request_queue_size) as bound:
-            return Server(HOST, port, app, handler=Quiet, fd=bound.fileno())
+        with socket.create_server((HOST, place), backlog=Server.request_queue_size) as bound:
+            return Server(HOST, place, app, handler=Quiet, fd=bound.fileno())
     except OSError as error:
         raise OSError(
-            f"Port {port} of {HOST} cannot be had ({os.strerror(error.errno or 0)}): take another one."
+            f"Port {place} of {HOST} cannot be had ({os.strerror(error.errno or 0)}): take another one."
         ) from None
 
 

@@ -45,7 +45,7 @@ class Caller:
     session: Session | None = None
 
 
-def _backend(service: str, account: str, region: str) -> Any:
+def backend_of(service: str, account: str, region: str) -> Any:
     from moto import backends
 
     backend = backends.get_backend(service)[account]
@@ -57,7 +57,7 @@ def _backend(service: str, account: str, region: str) -> Any:
 
 def iam(account: str) -> Any:
     """Moto's IAM of an account."""
-    return _backend("iam", account, "aws")
+    return backend_of("iam", account, "aws")
 
 
 def find(values: Any, **wanted: Any) -> Any:
@@ -88,6 +88,20 @@ class State:
             return Caller(
                 Principal(user.arn, account, "user"), key.secret_access_key, key.status == "Active", user.name
             )
+        return None
+
+    def caller_named(self, arn: str) -> Caller | None:
+        """The caller behind the ARN of a user or of a role's session, without a key: for what a journal tells."""
+        parts = arn.split(":")
+        if len(parts) != 6 or parts[4] not in self.accounts:
+            return None
+        kind, _, name = parts[5].partition("/")
+        if kind == "user" and (user := find(iam(parts[4]).users.values(), arn=arn)):
+            return Caller(Principal(arn, parts[4], "user"), "", True, user.name)
+        if kind == "assumed-role" and (role := find(iam(parts[4]).roles.values(), name=name.partition("/")[0])):
+            principal = Principal(arn, parts[4], "role", role.arn)
+            now = datetime.datetime.now(datetime.UTC)
+            return Caller(principal, "", True, "", Session(principal, "", "", "", now, now, ""))
         return None
 
     def role(self, arn: str) -> Any:
@@ -174,7 +188,7 @@ class State:
             document, name = thing.policy, "resource policy"
         elif service in ("kinesis", "dynamodb"):
             region = ask.resource.split(":")[3]
-            found = _backend(service, ask.account, region).resource_policies.get(ask.resource.split("/index/")[0])
+            found = backend_of(service, ask.account, region).resource_policies.get(ask.resource.split("/index/")[0])
             document, name = getattr(found, "policy_doc", found), "resource policy"
         if not document:
             return None, "resource"
@@ -188,13 +202,13 @@ class State:
             return None
         region, name = parts[3], parts[5]
         if service == "s3":
-            return _backend("s3", ask.account, "aws").buckets.get(name.split("/")[0])
+            return backend_of("s3", ask.account, "aws").buckets.get(name.split("/")[0])
         if service in ("iam", "sts"):
             backend = iam(ask.account)
             return find(
                 [*backend.roles.values(), *backend.users.values(), *backend.managed_policies.values()], arn=ask.resource
             )
-        backend = _backend(service, ask.account, region)
+        backend = backend_of(service, ask.account, region)
         if service == "sqs":
             return backend.queues.get(name)
         if service == "kms":
@@ -240,7 +254,7 @@ class State:
             return _tags(getattr(thing, "tags", None))
         if service == "s3":
             return {}  # "aws:ResourceTag is not supported" for objects; see object_tags
-        backend = _backend(service, ask.account, parts[3])
+        backend = backend_of(service, ask.account, parts[3])
         if service == "ssm":
             name = ask.resource.split(":parameter/")[-1]
             for one in (name, "/" + name):
@@ -255,7 +269,7 @@ class State:
         _bucket, _, key = ask.resource.removeprefix("arn:aws:s3:::").partition("/")
         found = self.thing(ask)
         stored = found.keys.get(key) if found is not None and key else None
-        return _backend("s3", ask.account, "aws").tagger.get_tag_dict_for_resource(stored.arn) if stored else {}
+        return backend_of("s3", ask.account, "aws").tagger.get_tag_dict_for_resource(stored.arn) if stored else {}
 
     # --- operations.Inventory ------------------------------------------------------------------------------------------
 
@@ -266,7 +280,7 @@ class State:
         return found[1] if found else None
 
     def object_exists(self, account: str, bucket: str, key: str) -> bool:
-        found = _backend("s3", account, "aws").buckets.get(bucket)
+        found = backend_of("s3", account, "aws").buckets.get(bucket)
         return found is not None and key in found.keys
 
     def entity_arn(self, account: str, kind: str, name: str) -> str | None:
@@ -285,7 +299,7 @@ class State:
             region, account = key.split(":")[3:5]
         if account not in self.accounts:
             return None
-        backend = _backend("kms", account, region)
+        backend = backend_of("kms", account, region)
         try:
             found = backend.keys.get(backend.any_id_to_key_id(key))
         except AttributeError:  # an alias that is not there
@@ -297,11 +311,11 @@ class State:
             region, account = name.split(":")[3:5]
         if account not in self.accounts:
             return None
-        found = _backend("secretsmanager", account, region).secrets.get(name)
+        found = backend_of("secretsmanager", account, region).secrets.get(name)
         return found.arn if found else None
 
     def workgroup(self, account: str, region: str, query: str) -> str | None:
-        backend = _backend("athena", account, region)
+        backend = backend_of("athena", account, region)
         found = backend.executions.get(query) or backend.named_queries.get(query)
         return found.workgroup.name if found and found.workgroup else None
 

@@ -1,0 +1,90 @@
+"""How processes of the course speak with each other: lines of JSON over a unix socket that only its own user can reach.
+
+A request is one line, `{"op": "check", "task": "1.2"}`. The answer is any number of lines `{"tell": "…"}` while it works, and
+one line `{"result": …}` or `{"error": "one sentence"}`.
+
+    with Server(path, answer) as server:              # answer(request, tell) -> result, or raises Refusal
+        server.serve_forever()
+
+    exchange(path, {"op": "hello"})
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import socketserver
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LINE_LIMIT = 1024 * 1024
+Tell = Callable[[str], None]
+
+
+class Refusal(Exception):
+    """What was asked for cannot be done; the text is one sentence, made to be shown."""
+
+
+def exchange(path: Path, request: dict[str, Any], tell: Tell = lambda text: None) -> Any:
+    """Ask the server at `path` and wait for its result. tell: called with a few words now and then while it works.
+
+    Raises Refusal with the server's sentence, ConnectionError or FileNotFoundError where no server answers.
+    """
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        with connection.makefile("r", encoding="utf-8") as lines:
+            for line in lines:
+                message = json.loads(line)
+                if "tell" in message:
+                    tell(message["tell"])
+                elif "error" in message:
+                    raise Refusal(message["error"])
+                else:
+                    return message["result"]
+    raise ConnectionError("it went away in the middle of the answer")
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """Listens on a unix socket, one thread for each request.
+
+    answer: called with the request and `tell`; what it returns goes back as the result, the text of a Refusal as the error.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 32
+
+    def __init__(self, path: Path, answer: Callable[[dict[str, Any], Tell], Any]) -> None:
+        self.answer = answer
+        path.unlink(missing_ok=True)
+        before = os.umask(0o077)
+        try:
+            super().__init__(str(path), _Handler)
+        finally:
+            os.umask(before)
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    server: Server
+
+    def handle(self) -> None:
+        line = self.rfile.readline(LINE_LIMIT)
+        try:
+            request = json.loads(line)
+            request["op"]
+        except (ValueError, TypeError, KeyError) as error:
+            self._say({"error": f"The request is not a line of JSON ({error})."})
+            return
+        try:
+            self._say({"result": self.server.answer(request, lambda text: self._say({"tell": text}))})
+        except Refusal as error:
+            self._say({"error": str(error)})
+
+    def _say(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(OSError):  # whoever asked has gone: the work is done all the same
+            self.wfile.write(json.dumps(message).encode() + b"\n")
+            self.wfile.flush()
