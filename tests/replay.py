@@ -15,6 +15,11 @@ all is optional, except `missed` for a wrong case:
     modes = { "bin/x.sh" = "644" }
     crlf = ["bin/x.sh"]                        # these get Windows line ends (git would not keep them)
     ask = ["counts"]                           # ask these only, where the whole task takes long; what is missed is always asked
+    calls = [{ as = "staging-admin", call = "iam.put_role_policy", RoleName = "loader", PolicyDocument = "@policy.json" }]
+                                               # done in the world's AWS, before the files are put there, as a profile of ~/.aws
+                                               # (of the desk); "@policy.json" is what stands in that file of this case;
+                                               # may_fail = true where it does not matter whether AWS does it;
+                                               # calls = "word": what the test of the module gives for that word
 
 `{{word}}` in a file is replaced by what the test of the module gives for the seed (`{{password}}`), because no secret and
 no solution stands in this repository. To see what a case brings while you write it:
@@ -25,6 +30,7 @@ no solution stands in this repository. To see what a case brings while you write
 from __future__ import annotations
 
 import ast
+import configparser
 import functools
 import importlib
 import os
@@ -41,9 +47,10 @@ from typing import Any
 from opslab import checks
 from opslab.course import number_of, stem_of
 from opslab.worlds import workspace
+from opslab.worlds.aws import cloud
 
 ANSWERS = Path(__file__).parent / "answers"
-KEYS = {"note", "missed", "score", "base", "edit", "delete", "modes", "crlf", "ask"}
+KEYS = {"note", "missed", "score", "base", "edit", "delete", "modes", "crlf", "ask", "calls"}
 
 
 @dataclass(frozen=True)
@@ -95,10 +102,16 @@ def put(case: Case, home: Path, words: Mapping[str, Any]) -> None:
     settings = case.settings
     if "base" in settings:
         put(Case(case.folder.parents[1] / settings["base"]), home, words)
+    if "calls" in settings:
+        _call(case, home, words)
     for name in settings.get("delete", []):
         path = home / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+    calls = settings.get("calls", [])
+    policies = {str(value)[1:] for call in calls if isinstance(call, dict) for value in call.values()}
     for source in sorted(path for path in case.folder.rglob("*") if path.is_file() and path.name != "case.toml"):
+        if str(source.relative_to(case.folder)) in policies:
+            continue
         path = home / source.relative_to(case.folder)
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, _filled(source.read_text(), words))
@@ -113,6 +126,31 @@ def put(case: Case, home: Path, words: Mapping[str, Any]) -> None:
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     for name, mode in settings.get("modes", {}).items():
         (home / name).chmod(int(mode, 8))
+
+
+def _call(case: Case, home: Path, words: Mapping[str, Any]) -> None:
+    """Make the changes of this case in the AWS of the workspace, so that they stand in its journal."""
+    keys = configparser.RawConfigParser()
+    keys.read(home / ".aws" / "credentials")
+    stem = workspace.note(home)["module"]
+    where = {"seed": workspace.seed_of(home), "journal": home / cloud.JOURNAL, "record": True}
+    with cloud.shared().open(workspace.cloud_of(stem), **where) as aws:
+        wanted = case.settings["calls"]
+        for call in words[wanted] if isinstance(wanted, str) else wanted:
+            given = {name: _value(case, value, words) for name, value in call.items()}
+            profile, what, may_fail = given.pop("as"), given.pop("call"), given.pop("may_fail", False)
+            actor = cloud.Actor(
+                aws.endpoint, keys[profile]["aws_access_key_id"], keys[profile]["aws_secret_access_key"]
+            )
+            answer = actor.call(*what.split("."), **given)
+            if answer.code and not may_fail:
+                raise ValueError(f"{case}: {profile}: {what}: {answer.code}: {answer.message}")
+
+
+def _value(case: Case, value: Any, words: Mapping[str, Any]) -> Any:
+    if isinstance(value, str) and value.startswith("@"):
+        value = (case.folder / value[1:]).read_text()
+    return _filled(value, words) if isinstance(value, str) else value
 
 
 def _write(path: Path, text: str) -> None:

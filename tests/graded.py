@@ -1,0 +1,160 @@
+"""Tests that every graded module has: its answers, right and wrong, are judged as they deserve.
+
+A test file takes them over with `from graded import *` and says what they are to play with:
+
+    STEM = "03_iam_roles"
+    SEEDS = (1, 2, 3)
+    def words(seed): …            # what stands for {{…}} in the answers
+    SLOW = ("1.1", "1.4")         # optional: tasks whose later cases wait for `make test`
+    def template(seed): …         # optional: a desk that is quicker to make
+"""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import replay
+from conftest import ROOT
+
+from opslab import checks
+from opslab.worlds import workspace
+
+__all__ = [
+    "desk",
+    "pytest_generate_tests",
+    "test_a_right_answer_is_right_in_other_worlds",
+    "test_an_answer_is_judged_as_it_deserves",
+    "test_an_untouched_workspace_scores_nothing",
+    "test_every_expectation_is_missed_by_an_answer",
+    "test_every_named_misconception_is_produced_by_an_answer",
+    "test_hidden_worlds_keep_right_answers_right",
+    "test_there_are_enough_answers",
+]
+
+# Elsewhere there is no full jail, an older bash, and other tools.
+linux = pytest.mark.skipif(sys.platform != "linux", reason="these answers are written for Linux and its jail")
+
+
+def repeats(case: replay.Case, cases: list[replay.Case]) -> bool:
+    """Whether earlier cases have shown all that this one shows; what takes long is not repeated for a quick look."""
+    earlier = [other for other in cases[: cases.index(case)] if other.task == case.task]
+    if case.right:
+        return any(other.right for other in earlier)
+    return case.missed.items() <= {item for other in earlier for item in other.missed.items()}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give the tests of this file the cases, tasks and seeds of the test file that has taken them over."""
+    test, of = metafunc.function.__name__, metafunc.module
+    if test not in __all__:
+        return
+    cases = replay.cases(of.STEM)
+    slow = getattr(of, "SLOW", ())
+    tasks = [task.id for task in checks.load(of.STEM[:2]).tasks]
+    seeds: list[int] = list(of.SEEDS)
+    if test == "test_a_right_answer_is_right_in_other_worlds":
+        cases, seeds = [next(c for c in cases if c.right and c.task == task) for task in tasks], seeds[1:]
+    elif test == "test_hidden_worlds_keep_right_answers_right":
+        cases = [c for c in cases if c.right and checks.hidden_worlds(hidden(of), c.task)]
+    everything = replay.cases(of.STEM)
+    marked = [
+        pytest.param(
+            case,
+            marks=[linux] + [pytest.mark.slow] * (case.task in slow and repeats(case, everything)),
+            id=str(case),
+        )
+        for case in cases
+    ]
+    for name, values in (("case", marked), ("task", tasks), ("seed", seeds)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, values)
+
+
+def hidden(of: ModuleType) -> Path:
+    """The hidden worlds of a test file's module."""
+    return ROOT / "solutions" / of.STEM / "hidden.toml"
+
+
+@functools.cache
+def _template(stem: str, seed: int) -> Path:
+    return workspace.build(stem, Path(tempfile.mkdtemp(prefix="opslab-template-")) / "home", seed)
+
+
+@pytest.fixture
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Makes a workspace as it is at the start, or with the answers of cases in it."""
+    of = request.module
+
+    def make(*cases: replay.Case, seed: int = 1) -> Path:
+        template = of.template(seed) if hasattr(of, "template") else _template(of.STEM, seed)
+        home = tmp_path / f"desk-{seed}"
+        shutil.copytree(template, home, symlinks=True)
+        for case in cases:
+            replay.put(case, home, of.words(seed))
+        return home
+
+    yield make
+
+
+def judged(report: checks.Report) -> dict[str, str]:
+    """How each expectation came out, in a word: met, waiting, fault, or the name of the Miss."""
+    return {result.id: result.name if result.state == "missed" else result.state for result in report.results}
+
+
+def in_one_line(report: checks.Report) -> None:
+    """Nothing in it looks like a fault of the course or takes more than a line to say."""
+    for result in report.results:
+        assert result.state != "fault", result.say
+        assert "\n" not in result.say
+        assert "Traceback" not in result.say + result.got
+
+
+def test_an_answer_is_judged_as_it_deserves(case: replay.Case, desk):
+    report = replay.ask(case, desk(case))
+    found = replay.differences(case, report)
+    assert not found, "\n".join([case.settings.get("note", ""), *found])
+    in_one_line(report)
+
+
+def test_there_are_enough_answers(task: str, request):
+    mine = [case for case in replay.cases(request.module.STEM) if case.task == task]
+    assert sum(case.right for case in mine) >= 3
+    assert sum(not case.right for case in mine) >= 5
+    assert all(case.settings.get("note") for case in mine if not case.right), "say what people think who write this"
+
+
+def test_every_named_misconception_is_produced_by_an_answer(request):
+    stem = request.module.STEM
+    produced = {name for case in replay.cases(stem) for name in case.missed.values()}
+    assert replay.names_of_misses(stem) - produced == set()
+
+
+def test_every_expectation_is_missed_by_an_answer(task: str, request):
+    stem = request.module.STEM
+    missed = {id for case in replay.cases(stem) if case.task == task for id in case.missed}
+    assert missed == {expectation.id for expectation in checks.load(stem[:2]).find(task).expectations}
+
+
+def test_an_untouched_workspace_scores_nothing(task: str, seed: int, desk):
+    report = checks.run(task, desk(seed=seed))
+    assert report.score == 0
+    in_one_line(report)
+
+
+def test_a_right_answer_is_right_in_other_worlds(case: replay.Case, seed: int, desk):
+    report = checks.run(case.task, desk(case, seed=seed), only=case.asked)
+    assert set(judged(report).values()) == {"met"}, [result.say for result in report.results if result.say]
+
+
+def test_hidden_worlds_keep_right_answers_right(case: replay.Case, desk, request):
+    home = desk(case)
+    for world in checks.hidden_worlds(hidden(request.module), case.task):
+        report = checks.run(case.task, home, unseen=world["unseen"], twists=world.get("twists", ()), graded=True)
+        assert set(judged(report).values()) == {"met"}
