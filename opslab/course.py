@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -80,13 +81,16 @@ def learner_seed(state: str | Path) -> int:
     if name:
         return seed_of_name(name)
     path = Path(state) / "seed"
-    try:
-        return _sane_seed(int(path.read_text()))
-    except (OSError, ValueError):
-        Path(state).mkdir(parents=True, exist_ok=True)
-        drawn = _sane_seed(secrets.randbelow(SEEDS))
-        path.write_text(f"{drawn}\n")
-        return drawn
+    Path(state).mkdir(parents=True, exist_ok=True)
+    # The servers of two modules may draw at once: they must come to the same.
+    with (Path(state) / "seed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            return _sane_seed(int(path.read_text()))
+        except (OSError, ValueError):
+            drawn = _sane_seed(secrets.randbelow(SEEDS))
+            path.write_text(f"{drawn}\n")
+            return drawn
 
 
 SEEDS = 1_000_000

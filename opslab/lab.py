@@ -161,6 +161,7 @@ def enter(home: Path) -> None:
     os.environ.update({**kept, **workspace.environment(home), "OPSLAB_START": str(START)})
     os.chdir(home)
     _keep_what_is_overwritten()
+    _say_exit_codes()
 
 
 def _keep_what_is_overwritten() -> None:
@@ -194,6 +195,27 @@ def _keep_what_is_overwritten() -> None:
 
     writefile.opslab_written = written
     ipython.register_magic_function(writefile, "cell", "writefile")
+
+
+def _say_exit_codes() -> None:
+    """Let a %%bash cell whose last command fails say so in one line, instead of a traceback of Python's."""
+    if "IPython" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    ipython = get_ipython()
+    plain = ipython.find_cell_magic("bash") if ipython else None
+    if plain is None or hasattr(plain, "opslab_says"):
+        return
+
+    def bash(line: str, cell: str) -> None:
+        try:
+            plain(line, cell)
+        except subprocess.CalledProcessError as error:
+            raise LabError(f"The last command ended with exit code {error.returncode}.") from None
+
+    bash.opslab_says = True
+    ipython.register_magic_function(bash, "cell", "bash")
 
 
 STUB = "# your lines go here"

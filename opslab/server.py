@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -31,6 +31,8 @@ from opslab.worlds.aws import cloud
 
 LESSON_SEED = 1
 """Lessons look the same for everybody, so that their stored outputs can be compared."""
+
+SOLUTION_SEED = 1
 
 IDLE_SECONDS = 8 * 3600
 GONE_SECONDS = 60
@@ -62,7 +64,7 @@ class World:
         """Make the workspace where it is missing. anew: take the old one away first (a lesson's, which nobody works in)."""
         made = False
         self._module(stem)
-        port = workspace.aws_port(self.home)  # of an earlier world here: terminals know it
+        port = self._port()
         if anew and self.home.exists():
             self.close()
             shutil.rmtree(self.home, ignore_errors=True)
@@ -71,13 +73,14 @@ class World:
             if self.home.exists() and not self.home.is_dir():
                 raise Refusal(f"{self.home} is a file; the workspace has to be a folder there. Move the file away.")
             tell("putting things on your desk")
+            self.close()  # of a world that is gone
             if any(self.home.iterdir()) if self.home.is_dir() else False:
                 kept = self._keep([entry.name for entry in self.home.iterdir()], "damaged")
                 tell(f"the old workspace was damaged and is kept in {kept}")
             if anew:
                 workspace.build(stem, self.home, seed=LESSON_SEED, twists={"lesson"})
             else:
-                workspace.build(stem, self.home, seed=course.learner_seed(self.state))
+                workspace.build(stem, self.home, self._seed())
             made = True
         self._start_cloud(tell, port)
         return {"home": str(self.home), "made": made}
@@ -112,12 +115,12 @@ class World:
         """Bring a task ('1.2') or the whole module back to its start; what was there is kept."""
         module = self._module(stem)
         if what == module.number or what == stem:
-            seed = workspace.seed_of(self.home)
-            port = workspace.aws_port(self.home)
+            seed, twists = self._seed(), workspace.twists_of(self.home)
+            port = self._port()
             self.close()
             names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
             kept = self._keep(names, "reset")
-            workspace.build(stem, self.home, seed)
+            workspace.build(stem, self.home, seed, twists=twists)
             self._start_cloud(tell, port)
             return {"what": f"module {module.number}", "kept": kept}
         task = self._task(what)
@@ -125,10 +128,18 @@ class World:
         tell("putting the start back")
         self.state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fresh-", dir=self.state, ignore_cleanup_errors=True) as folder:
-            fresh = workspace.build(stem, Path(folder) / "workspace", workspace.seed_of(self.home))
-            kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}")
+            fresh = workspace.build(
+                stem, Path(folder) / "workspace", self._seed(), twists=workspace.twists_of(self.home)
+            )
+            aws = self._start_cloud(tell) if task.cloud else None
+            if aws:
+                aws.ask("save")
+            copied = [cloud.JOURNAL] if aws and (self.home / cloud.JOURNAL).stat().st_size else []
+            kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}", copied)
             for path in task.files:
                 workspace.copy_answer(fresh, self.home, path)
+            for path, pattern in task.sections.items():
+                workspace.copy_sections(fresh, self.home, path, pattern)
             for folder in workspace.FOLDERS:
                 with contextlib.suppress(FileExistsError):
                     (self.home / folder).mkdir()
@@ -137,8 +148,10 @@ class World:
         for path in others:
             if kept and any(path.startswith(f"{folder}/") for folder in task.files):
                 workspace.copy_answer(Path(kept), self.home, path)
-        if task.cloud and (aws := self._start_cloud(tell)):
+        if aws:
             aws.ask("reset", without=list(task.cloud))
+            # What the CLI remembers of roles that it has become would outlive the reset.
+            shutil.rmtree(self.home / ".aws/cli/cache", ignore_errors=True)
         return {"what": f"task {task.id}", "kept": kept}
 
     def progress(self, tell: Tell) -> dict[str, Any]:
@@ -194,20 +207,37 @@ class World:
             return None
         if self.cloud is None or not self.cloud.running:
             tell("starting AWS on this machine")
-            port = port or workspace.aws_port(self.home)
+            port = port or self._port()
             try:
                 self.cloud = cloud.shared().open(
                     workspace.cloud_of(module.stem),
                     seed=workspace.seed_of(self.home),
                     twists=workspace.twists_of(self.home),
-                    port=0 if port == workspace.NOWHERE else port,
+                    port=port,
                     journal=self.home / cloud.JOURNAL,
                     record=True,
                 )
             except cloud.CloudError as error:
                 raise Refusal(str(error)) from None
+            for remark in self.cloud.remarks:
+                print(f"{self.home}: {remark}", file=sys.stderr)
+            if self.cloud.remarks:
+                tell(f"not all that you had changed in AWS could be brought back: {self.cloud.remarks[0]}")
         workspace.add_to_note(self.home, aws_port=self.cloud.port)
         return self.cloud
+
+    def _port(self) -> int:
+        """Where AWS was found here before, because terminals know it; 0: nowhere."""
+        port = workspace.aws_port(self.home)
+        return port if port != workspace.NOWHERE else self.cloud.port if self.cloud else 0
+
+    def _seed(self) -> int:
+        """The seed that the workspace was made from; that of the learner where it does not say."""
+        if isinstance(workspace.note(self.home).get("seed"), int):
+            return workspace.seed_of(self.home)
+        # The solutions' own answers are those of one world.
+        ours = self.home.parent.parent.name == "solutions"
+        return SOLUTION_SEED if ours else course.learner_seed(self.state)
 
     def _module_here(self) -> checks.Module | None:
         """The module that this world belongs to; None where its note is damaged."""
@@ -269,12 +299,15 @@ class World:
                 return str(folder)
         return ""
 
-    def _keep(self, names: list[str], why: str) -> str:
-        """Move files of the workspace aside; returns the folder where they are now, '' where there was nothing."""
+    def _keep(self, names: list[str], why: str, copied: Sequence[str] = ()) -> str:
+        """Move files of the workspace aside; returns the folder where they are now, '' where there was nothing.
+
+        copied: files that stay, and of which a copy is put aside.
+        """
         present = [
             name for name in dict.fromkeys(names) if (self.home / name).exists() or (self.home / name).is_symlink()
         ]
-        if not present:
+        if not present and not copied:
             return ""
         stamp = datetime.now().strftime("%Y-%m-%dT%H-%M-%S")
         target = self.state / "kept" / self.home.parent.name / f"{stamp}-{why}"
@@ -285,6 +318,9 @@ class World:
         for name in present:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.move(str(self.home / name), str(target / name))
+        for name in copied:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.home / name, target / name)
         return str(target)
 
     @contextlib.contextmanager
@@ -378,6 +414,9 @@ class Server(wire.Server):
             raise
         except jail.JailError as error:
             raise Refusal(f"It could not be run: {error}") from None
+        except cloud.CloudError as error:
+            traceback.print_exc()
+            raise Refusal(f"{error} Nothing is lost; try again.") from None
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             traceback.print_exc()
             raise Refusal(f"The lab server could not make sense of the request ({error}).") from None

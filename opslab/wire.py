@@ -16,6 +16,7 @@ import json
 import os
 import socket
 import socketserver
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,16 @@ class Refusal(Exception):
     """What was asked for cannot be done; the text is one sentence, made to be shown."""
 
 
-def exchange(path: Path, request: dict[str, Any], tell: Tell = lambda text: None) -> Any:
+def exchange(
+    path: Path, request: dict[str, Any], tell: Tell = lambda text: None, *, seconds: float | None = None
+) -> Any:
     """Ask the server at `path` and wait for its result. tell: called with a few words now and then while it works.
 
-    Raises Refusal with the server's sentence, ConnectionError or FileNotFoundError where no server answers.
+    seconds: the longest silence to put up with; None: any. Raises Refusal with the server's sentence, ConnectionError or
+    FileNotFoundError where no server answers, TimeoutError where one is silent for too long.
     """
     with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(seconds)
         connection.connect(str(path))
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("r", encoding="utf-8") as lines:
@@ -72,17 +77,20 @@ class _Handler(socketserver.StreamRequestHandler):
     server: Server
 
     def handle(self) -> None:
-        line = self.rfile.readline(LINE_LIMIT)
         try:
-            request = json.loads(line)
-            request["op"]
-        except (ValueError, TypeError, KeyError) as error:
+            request = json.loads(self.rfile.readline(LINE_LIMIT))
+            if not isinstance(request, dict) or not isinstance(request.get("op"), str):
+                raise TypeError("an object with an op is expected")
+        except (ValueError, TypeError, RecursionError, OSError) as error:
             self._say({"error": f"The request is not a line of JSON ({error})."})
             return
         try:
             self._say({"result": self.server.answer(request, lambda text: self._say({"tell": text}))})
         except Refusal as error:
             self._say({"error": str(error)})
+        except Exception as error:  # noqa: BLE001  (whoever asks is answered, also by a server with a fault)
+            traceback.print_exc()
+            self._say({"error": f"The server stumbled ({type(error).__name__}: {error})."})
 
     def _say(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # whoever asked has gone: the work is done all the same

@@ -18,8 +18,12 @@ all is optional, except `missed` for a wrong case:
     calls = [{ as = "staging-admin", call = "iam.put_role_policy", RoleName = "loader", PolicyDocument = "@policy.json" }]
                                                # done in the world's AWS, before the files are put there, as a profile of ~/.aws
                                                # (of the desk); "@policy.json" is what stands in that file of this case;
-                                               # may_fail = true where it does not matter whether AWS does it;
+                                               # fails = "MalformedPolicyDocument": AWS does not do it, and says so;
                                                # calls = "word": what the test of the module gives for that word
+    seed = 4                                   # the world it plays in, where not every world has what it takes
+
+A wrong answer is often a right one with a slip. So with `base`, the calls of the base are done with this case's own file where
+there is one of that name, and an `edit` of "@policy.json" changes what the base has there.
 
 `{{word}}` in a file is replaced by what the test of the module gives for the seed (`{{password}}`), because no secret and
 no solution stands in this repository. To see what a case brings while you write it:
@@ -50,7 +54,7 @@ from opslab.worlds import workspace
 from opslab.worlds.aws import cloud
 
 ANSWERS = Path(__file__).parent / "answers"
-KEYS = {"note", "missed", "score", "base", "edit", "delete", "modes", "crlf", "ask", "calls"}
+KEYS = {"note", "missed", "score", "base", "edit", "delete", "modes", "crlf", "ask", "calls", "seed"}
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,23 @@ class Case:
         return self.settings.get("missed", {})
 
     @property
+    def seed(self) -> int:
+        """The seed of the world that it plays in."""
+        return self.settings.get("seed", 1)
+
+    @property
+    def base(self) -> Case | None:
+        """The case that it begins with."""
+        return Case(self.folder.parents[1] / self.settings["base"]) if "base" in self.settings else None
+
+    @property
+    def policies(self) -> set[str]:
+        """The names of its files that are for calls, and not for the workspace."""
+        calls = self.settings.get("calls", [])
+        own = {str(value)[1:] for call in calls if isinstance(call, dict) for value in call.values() if str(value)[:1] == "@"}
+        return own | (self.base.policies if self.base else set())
+
+    @property
     def asked(self) -> list[str] | None:
         """The expectations to ask; None: all."""
         return [*self.settings["ask"], *self.missed] if "ask" in self.settings else None
@@ -97,30 +118,30 @@ def cases(stem: str) -> list[Case]:
     return [Case(folder) for folder in folders]
 
 
-def put(case: Case, home: Path, words: Mapping[str, Any]) -> None:
-    """Make the workspace `home` what it is when this answer is handed in."""
+def put(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...] = ()) -> None:
+    """Make the workspace `home` what it is when this answer is handed in. slips: the cases that it is the base of."""
     settings = case.settings
-    if "base" in settings:
-        put(Case(case.folder.parents[1] / settings["base"]), home, words)
+    if case.base:
+        put(case.base, home, words, (*slips, case))
     if "calls" in settings:
-        _call(case, home, words)
+        _call(case, home, words, slips)
     for name in settings.get("delete", []):
         path = home / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    calls = settings.get("calls", [])
-    policies = {str(value)[1:] for call in calls if isinstance(call, dict) for value in call.values()}
-    for source in sorted(path for path in case.folder.rglob("*") if path.is_file() and path.name != "case.toml"):
-        if str(source.relative_to(case.folder)) in policies:
+    for source in sorted(path for path in case.folder.rglob("*") if path.is_file()):
+        name = str(source.relative_to(case.folder))
+        if name == "case.toml" or name in case.policies:
             continue
-        path = home / source.relative_to(case.folder)
+        path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, _filled(source.read_text(), words))
     for edit in settings.get("edit", []):
+        if edit["file"][0] == "@":
+            if edit["file"][1:] not in case.policies:
+                raise ValueError(f"{case}: no call of its base uses {edit['file']}")
+            continue
         path = home / edit["file"]
-        text, old = path.read_text(), _filled(edit["old"], words)
-        if old not in text:
-            raise ValueError(f"{case}: {edit['file']} does not hold {old!r}")
-        _write(path, text.replace(old, _filled(edit["new"], words)))
+        _write(path, _edited(case, edit, path.read_text(), words))
     for name in settings.get("crlf", []):
         path = home / name
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
@@ -128,7 +149,14 @@ def put(case: Case, home: Path, words: Mapping[str, Any]) -> None:
         (home / name).chmod(int(mode, 8))
 
 
-def _call(case: Case, home: Path, words: Mapping[str, Any]) -> None:
+def _edited(case: Case, edit: Mapping[str, str], text: str, words: Mapping[str, Any]) -> str:
+    old = _filled(edit["old"], words)
+    if old not in text:
+        raise ValueError(f"{case}: {edit['file']} does not hold {old!r}")
+    return text.replace(old, _filled(edit["new"], words))
+
+
+def _call(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...]) -> None:
     """Make the changes of this case in the AWS of the workspace, so that they stand in its journal."""
     keys = configparser.RawConfigParser()
     keys.read(home / ".aws" / "credentials")
@@ -137,20 +165,30 @@ def _call(case: Case, home: Path, words: Mapping[str, Any]) -> None:
     with cloud.shared().open(workspace.cloud_of(stem), **where) as aws:
         wanted = case.settings["calls"]
         for call in words[wanted] if isinstance(wanted, str) else wanted:
-            given = {name: _value(case, value, words) for name, value in call.items()}
-            profile, what, may_fail = given.pop("as"), given.pop("call"), given.pop("may_fail", False)
+            given = {name: _value(case, value, words, slips) for name, value in call.items()}
+            profile, what, fails = given.pop("as"), given.pop("call"), given.pop("fails", "")
             actor = cloud.Actor(
                 aws.endpoint, keys[profile]["aws_access_key_id"], keys[profile]["aws_secret_access_key"]
             )
             answer = actor.call(*what.split("."), **given)
-            if answer.code and not may_fail:
-                raise ValueError(f"{case}: {profile}: {what}: {answer.code}: {answer.message}")
+            if answer.code != fails:
+                raise ValueError(f"{case}: {profile}: {what}: {answer.code or 'it was done'}: {answer.message}")
 
 
-def _value(case: Case, value: Any, words: Mapping[str, Any]) -> Any:
-    if isinstance(value, str) and value.startswith("@"):
-        value = (case.folder / value[1:]).read_text()
-    return _filled(value, words) if isinstance(value, str) else value
+def _value(case: Case, value: Any, words: Mapping[str, Any], slips: tuple[Case, ...]) -> Any:
+    """An argument of a call, as it is meant. A policy is looked for where the last slip was made, and edited by all of them."""
+    if not isinstance(value, str):
+        return value
+    if not value.startswith("@"):
+        return _filled(value, words)
+    name = value[1:]
+    at = next((number for number, slip in enumerate(slips) if (slip.folder / name).is_file()), len(slips))
+    text = _filled(((*slips, case)[at].folder / name).read_text(), words)
+    for slip in reversed(slips[: at + 1]):
+        for edit in slip.settings.get("edit", []):
+            if edit["file"] == value:
+                text = _edited(slip, edit, text, words)
+    return text
 
 
 def _write(path: Path, text: str) -> None:
@@ -215,15 +253,15 @@ def names_of_misses(stem: str) -> set[str]:
     return found
 
 
-def main(task: str, names: list[str], words: Callable[[int], Mapping[str, Any]], seed: int = 1) -> int:
+def main(task: str, names: list[str], words: Callable[[int], Mapping[str, Any]]) -> int:
     """Show, for whoever writes checks and cases, what the check says of the cases of a task."""
     stem, wrong = stem_of(number_of(task)), 0
     for case in cases(stem):
         if case.task != task or (names and case.folder.name not in names):
             continue
         with tempfile.TemporaryDirectory() as folder:
-            home = workspace.build(stem, Path(folder) / "workspace", seed)
-            put(case, home, words(seed))
+            home = workspace.build(stem, Path(folder) / "workspace", case.seed)
+            put(case, home, words(case.seed))
             report = ask(case, home)
         said = differences(case, report)
         wrong += bool(said)

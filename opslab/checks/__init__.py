@@ -72,6 +72,8 @@ class Task:
 
     files: the paths in the workspace that are its answer; a reset brings them back to the start.
     cloud: patterns of ARNs (`arn:aws:iam::*:role/loader`): what a reset brings back to the start in the AWS organisation.
+    sections: of files with [sections] that other tasks write to as well, the pattern of the sections that a reset brings back
+        (`{".aws/config": "profile case-*"}`).
     uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
     """
 
@@ -81,6 +83,7 @@ class Task:
     files: Sequence[str]
     uses: Sequence[str] = ()
     cloud: Sequence[str] = ()
+    sections: Mapping[str, str] = field(default_factory=dict)
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
@@ -149,9 +152,10 @@ class Module:
         files: Sequence[str],
         uses: Sequence[str] = (),
         cloud: Sequence[str] = (),
+        sections: Mapping[str, str] | None = None,
     ) -> Task:
         """Declare a task; tasks keep the order in which they are declared."""
-        task = Task(id, title, hints, files, uses, cloud)
+        task = Task(id, title, hints, files, uses, cloud, sections or {})
         self.tasks.append(task)
         return task
 

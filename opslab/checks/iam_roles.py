@@ -6,10 +6,13 @@ import configparser
 import csv
 import io
 import itertools
+import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from opslab import jail, wire
 from opslab.checks import Miss, Module, Trial
 from opslab.scenarios.iam_roles import dots, let_in, loader, reports, triage, whoami
 from opslab.scenarios.iam_roles.names import CLICKS, PLATFORM, PRODUCTION, RAW, STAGING
@@ -26,6 +29,27 @@ def _denied(answer: Actor | Answer) -> bool:
 
 def _said(answer: Actor | Answer) -> str:
     return f"{answer.code}: {answer.message}" if isinstance(answer, Answer) and answer.code else "it was done"
+
+
+def _role(cloud: Cloud, account: str, name: str) -> Actor:
+    """A session of a role of the course. Raises Miss where somebody has deleted it."""
+    try:
+        return cloud.role(IDS[account], name)
+    except wire.Refusal:
+        raise Miss(f"There is no role {name} in {account} any more. It has to be there; opslab.reset brings it back.", tried=f"aws iam get-role --role-name {name} --profile {account}-admin", got="no such role", wanted="the role", name="role-gone") from None  # fmt: skip
+
+
+def _administer(cloud: Cloud, account: str, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    """Let Ines do something in the copy. Raises Miss where somebody has locked her out."""
+    answer = cloud.user(IDS[account], "administrator").call(service, operation, **parameters)
+    if answer.result is None:
+        raise Miss(f"Ines, the administrator of {account}, may not do everything there any more. Nobody can mend anything without her: opslab.reset() brings the desk back.", tried=f"as {account}-admin: {service} {operation}", got=_said(answer), wanted="it is done", name="administrator-out")  # fmt: skip
+    return answer.result
+
+
+def _document(**allowed: Any) -> str:
+    """The text of a policy with one statement that allows."""
+    return json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **allowed}]})
 
 
 def _layer(cloud: Cloud) -> str:
@@ -124,7 +148,7 @@ def can_read(trial: Trial) -> None:
         answer = _of_profile(trial, profile).call("s3", "get_object", Bucket=RAW, Key=CLICKS)
         if (said in YES) == answer.allowed:
             continue
-        tried = f"aws s3 cp s3://{RAW}/{CLICKS} - --profile {profile}"
+        tried = f"aws s3api get-object --bucket {RAW} --key {CLICKS} … --profile {profile}"
         if answer.allowed:
             raise Miss(f"{profile} can read it. Was there a typo in the name of the bucket?", tried=tried, got="the file", wanted="yes", name="missed-the-one")  # fmt: skip
         listed = _of_profile(trial, profile).call("s3", "list_objects_v2", Bucket=RAW).allowed
@@ -194,7 +218,9 @@ def gets_in(trial: Trial) -> None:
     inside = _jonas(trial).assume(let_in.ROLE)
     tried = f"as jonas: aws sts assume-role --role-arn {let_in.ROLE}"
     if isinstance(inside, Answer):
-        if _layer(trial.cloud()) == "trust":
+        layer = _layer(trial.cloud())
+        _role(trial.cloud(), "staging", "orders-analyst")
+        if layer == "trust":
             raise Miss("The role does not let Jonas in. Whom does its trust policy name?", tried=tried, got=_said(inside), wanted="credentials", name="trust-missing")  # fmt: skip
         raise Miss("Nothing that Jonas has allows him to ask for this role. The role is in another account, so its trust alone is not enough.", tried=tried, got=_said(inside), wanted="credentials", name="identity-missing")  # fmt: skip
     read = inside.call("s3", "get_object", Bucket=let_in.MARTS, Key=let_in.MART)
@@ -218,10 +244,12 @@ def nowhere_else(trial: Trial) -> None:
     for arn in let_in.ELSEWHERE:
         if not _denied(jonas.assume(arn)):
             raise Miss(f"Jonas can become {_name(arn)} now. Name the one role in his policy: a * opens every role that trusts his account.", tried=f"as jonas: aws sts assume-role --role-arn {arn}", got="credentials", wanted="a denial", name="identity-too-wide")  # fmt: skip
+    if _denied(jonas.assume(let_in.BEFORE)):
+        raise Miss(f"Jonas could become {_name(let_in.BEFORE)} before, and cannot any more. He was to get one role more, not another one.", tried=f"as jonas: aws sts assume-role --role-arn {let_in.BEFORE}", got="a denial", wanted="credentials, as before", name="jonas-lost")  # fmt: skip
     for service, operation, text in (("iam", "list_users", "list users"), ("s3", "list_buckets", "list buckets")):
         if jonas.call(service, operation).allowed:
             raise Miss(f"Jonas himself can {text} in platform now. He needs sts:AssumeRole on one role, nothing else.", tried=f"as jonas: {text}", got="it was done", wanted="a denial", name="too-many-actions")  # fmt: skip
-    inside = trial.cloud().role(STAGING, "orders-analyst")
+    inside = _role(trial.cloud(), "staging", "orders-analyst")
     if inside.call("s3", "put_object", Bucket=let_in.MARTS, Key="gold/mine.csv", Body=b"").allowed:
         raise Miss("The role itself can write now. It was fine as it was: Jonas only had to get in.", tried="as orders-analyst: write a file into the mart", got="it was done", wanted="a denial", name="role-grew")  # fmt: skip
 
@@ -247,7 +275,7 @@ enough = module.task(
 
 
 def _loader(trial: Trial) -> Actor:
-    return trial.once("loader", lambda: trial.cloud().role(STAGING, loader.NAME))
+    return trial.once("loader", lambda: _role(trial.cloud(), "staging", loader.NAME))
 
 
 def _do(trial: Trial, call: loader.Call) -> Answer:
@@ -259,9 +287,9 @@ def _do(trial: Trial, call: loader.Call) -> Answer:
 
 def _iterator(trial: Trial) -> str:
     """A place in the stream to read from: asked for by the administrator, so that each permission is tried alone."""
-    kinesis = trial.cloud().user(STAGING, "administrator").client("kinesis")
     shard = {"ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
-    return kinesis.get_shard_iterator(StreamName="clicks-live", **shard)["ShardIterator"]
+    made = _administer(trial.cloud(), "staging", "kinesis", "get_shard_iterator", StreamName="clicks-live", **shard)
+    return made["ShardIterator"]
 
 
 @enough.expects("the clicks loader can do its work", points=1.5)
@@ -321,6 +349,9 @@ def nothing_else(trial: Trial) -> None:
     for account, name in (("staging", "notebook-server"), ("platform", "ci-runner"), ("production", "release-bot")):
         if not _denied(trial.cloud().user(IDS[account], name).assume(loader.ROLE)):
             raise Miss(f"{name} can become the loader now. Its trust policy was fine as it was.", tried=f"as {name}: aws sts assume-role --role-arn {loader.ROLE}", got="credentials", wanted="a denial", name="trust-opened")  # fmt: skip
+    found = _administer(trial.cloud(), "staging", "iam", "get_role", RoleName=loader.NAME)["Role"]
+    if loader.SERVICE not in json.dumps(found["AssumeRolePolicyDocument"]):
+        raise Miss(f"The job itself ({loader.SERVICE}) cannot become the loader any more. Its trust policy was fine as it was.", tried="aws iam get-role --role-name clicks-loader --query Role.AssumeRolePolicyDocument", got=json.dumps(found["AssumeRolePolicyDocument"]), wanted="the trust policy as it was", name="trust-cut")  # fmt: skip
 
 
 # ---- 3.4 ------------------------------------------------------------------------------------------------------------
@@ -345,12 +376,29 @@ across = module.task(
 )  # fmt: skip
 
 
+def _aws(trial: Trial, *command: str) -> jail.Done:
+    """Run the real aws CLI with the learner's profile, in the jail: a config file may hold commands."""
+    return trial.run(["aws", *command, "--profile", reports.PROFILE], home=trial.scratch(trial.seed))
+
+
 def _report_job(trial: Trial) -> Answer:
-    """Let the learner's profile fetch the orders with the real aws CLI, in the jail: a config file may hold commands."""
-    home = trial.scratch(trial.seed)
-    argv = ["aws", "s3", "cp", f"s3://{reports.BUCKET}/{reports.ORDERS}", "-", "--profile", reports.PROFILE]
-    done = trial.run(argv, home=home)
+    """Let the learner's profile fetch the orders."""
+    done = _aws(trial, "s3api", "get-object", "--bucket", reports.BUCKET, "--key", reports.ORDERS, "/dev/stdout")
     return Answer(done.code == 0 and "order_id" in done.out, "", (done.err or done.out).strip())
+
+
+def _as_agreed(trial: Trial) -> None:
+    """The job works; see to it that it works as report-bot, who becomes report-reader. Raises Miss."""
+    tried = f"aws sts get-caller-identity --profile {reports.PROFILE}"
+    arn = _aws(trial, "sts", "get-caller-identity", "--query", "Arn", "--output", "text").out.strip()
+    if f"{PRODUCTION}:assumed-role/report-reader/" not in arn:
+        raise Miss("The job gets its orders, and not as report-reader. The note names the role.", tried=tried, got=arn, wanted=f"arn:aws:sts::{PRODUCTION}:assumed-role/report-reader/…", name="another-role")  # fmt: skip
+    key = {"UserName": "report-bot", "AccessKeyId": trial.cloud().user(STAGING, "report-bot").key}
+    _administer(trial.cloud(), "staging", "iam", "update_access_key", **key, Status="Inactive")
+    without_bot = _report_job(trial)
+    _administer(trial.cloud(), "staging", "iam", "update_access_key", **key, Status="Active")
+    if without_bot.allowed:
+        raise Miss("The job works with somebody else's keys. It has to come as report-bot: which profile is the source?", tried="switch report-bot's key off, and run the job", got="the orders", wanted="an error: without report-bot's key nothing goes", name="borrowed-keys")  # fmt: skip
 
 
 @across.expects("the report job gets its orders with its profile", points=1.5)
@@ -358,8 +406,8 @@ def report_runs(trial: Trial) -> None:
     _profile_is_sane(trial)
     answer = _report_job(trial)
     if answer.allowed:
-        return
-    tried = f"aws s3 cp s3://{reports.BUCKET}/{reports.ORDERS} - --profile {reports.PROFILE}"
+        return _as_agreed(trial)
+    tried = f"aws s3api get-object --bucket {reports.BUCKET} --key {reports.ORDERS} … --profile {reports.PROFILE}"
     cloud = trial.cloud()
     bot = cloud.user(STAGING, "report-bot").assume(reports.READER, ExternalId=reports.external_id(trial.seed))
     name, say = (
@@ -416,6 +464,12 @@ def _profile_is_sane(trial: Trial) -> None:
 )
 def external_id(trial: Trial) -> None:
     cloud, word = trial.cloud(), reports.external_id(trial.seed)
+    people = (("staging", "report-bot"), ("staging", "intern"), ("staging", "notebook-server"), ("production", "dev"))
+    for account, name in people:
+        # Production cannot know what their own policies say, today or tomorrow. So the trust policy alone has to hold.
+        policy = _document(Action="sts:AssumeRole", Resource="*")
+        admin = cloud.user(IDS[account], "administrator")
+        admin.call("iam", "put_user_policy", UserName=name, PolicyName="check", PolicyDocument=policy)
     bot = cloud.user(STAGING, "report-bot")
     for given, text in (
         ({}, "no external id"),
@@ -424,15 +478,14 @@ def external_id(trial: Trial) -> None:
     ):
         if not _denied(bot.assume(reports.READER, **given)):
             raise Miss(f"report-bot becomes the role with {text}. The trust policy has to ask for it: Condition, StringEquals, sts:ExternalId.", tried=f"as report-bot: aws sts assume-role, {text}", got="credentials", wanted="a denial", name="no-external-id")  # fmt: skip
-    others = (cloud.user(STAGING, "intern"), "intern"), (cloud.user(PRODUCTION, "dev"), "dev"), (cloud.user(STAGING, "notebook-server"), "notebook-server")  # fmt: skip
-    for actor, name in others:
-        if not _denied(actor.assume(reports.READER, ExternalId=word)):
+    for account, name in people[1:]:
+        if not _denied(cloud.user(IDS[account], name).assume(reports.READER, ExternalId=word)):
             raise Miss(f"{name} becomes the role, too. The trust policy must name report-bot, not its whole account: an external id is no secret.", tried=f"as {name}: aws sts assume-role --external-id {word}", got="credentials", wanted="a denial", name="trust-too-wide")  # fmt: skip
 
 
 @across.expects("the role reads daily/ and nothing else", points=1, needs="report_runs")
 def one_prefix(trial: Trial) -> None:
-    reader = trial.cloud().role(PRODUCTION, "report-reader")
+    reader = _role(trial.cloud(), "production", "report-reader")
     bucket = {"Bucket": reports.BUCKET}
     other = reader.call("s3", "get_object", **bucket, Key="daily/orders-2026-11-15.csv")
     if not other.allowed:
@@ -462,27 +515,37 @@ def one_prefix(trial: Trial) -> None:
 def guard_holds(trial: Trial) -> None:
     cloud = trial.cloud()
     bucket = {"Bucket": reports.BUCKET}
-    own = cloud.role(PRODUCTION, "orders-loader")
+    own = _role(cloud, "production", "orders-loader")
     for text, operation, more in (("read", "get_object", {}), ("write", "put_object", {"Body": b"x"})):
         answer = own.call("s3", operation, **bucket, Key="daily/orders-2026-11-15.csv", **more)
         if not answer.allowed:
             raise Miss("orders-loader, who fills this bucket, is turned away now. Only one name had to be added to the list.", tried=f"as orders-loader: {text} a file", got=_said(answer), wanted="it is done", name="loader-out")  # fmt: skip
-    stranger = trial.once("stranger", lambda: _powerful_stranger(cloud))
     tries = (("read", "get_object", {}), ("write", "put_object", {"Body": b"x"}), ("delete", "delete_object", {}))
-    for text, operation, more in tries:
-        for key in (reports.ORDERS, reports.CUSTOMERS):
-            if stranger.call("s3", operation, **bucket, Key=key, **more).allowed:
-                raise Miss(f"Somebody in production with s3:* can {text} {key} now. The Deny of the bucket policy kept them out: it has to stay, for everything that it was for.", tried=f"as a user of production who has s3:*: {text} {key}", got="it was done", wanted="a denial", name="guard-gone")  # fmt: skip
+    for kind, stranger in _powerful_strangers(cloud).items():
+        for text, operation, more in tries:
+            for key in (reports.ORDERS, reports.CUSTOMERS):
+                if stranger.call("s3", operation, **bucket, Key=key, **more).allowed:
+                    raise Miss(f"Any {kind} of production with s3:* can {text} {key} now. The Deny of the bucket policy kept them out: it has to stay, for everything that it was for.", tried=f"as a {kind} of production who has s3:*: {text} {key}", got="it was done", wanted="a denial", name="guard-gone")  # fmt: skip
 
 
-def _powerful_stranger(cloud: Cloud) -> Actor:
-    """A new user in the copy of production who may do everything in S3, as far as their own policies go."""
-    iam = cloud.user(PRODUCTION, "administrator").client("iam")
-    iam.create_user(UserName="somebody-new")
-    policy = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}'
-    iam.put_user_policy(UserName="somebody-new", PolicyName="s3", PolicyDocument=policy)
-    key = iam.create_access_key(UserName="somebody-new")["AccessKey"]
-    return Actor(cloud.endpoint, key["AccessKeyId"], key["SecretAccessKey"])
+def _powerful_strangers(cloud: Cloud) -> dict[str, Actor]:
+    """A new user and a new role in the copy of production who may do everything in S3, as far as their own policies go."""
+
+    def administer(operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return _administer(cloud, "production", "iam", operation, **parameters)
+
+    policy = {"PolicyName": "s3", "PolicyDocument": _document(Action="s3:*", Resource="*")}
+    name = "somebody-new"
+    administer("create_user", UserName=name)
+    administer("put_user_policy", UserName=name, **policy)
+    key = administer("create_access_key", UserName=name)["AccessKey"]
+    trusted = _document(Action="sts:AssumeRole", Principal={"Service": "ecs-tasks.amazonaws.com"})
+    administer("create_role", RoleName=name, AssumeRolePolicyDocument=trusted)
+    administer("put_role_policy", RoleName=name, **policy)
+    return {
+        "user": Actor(cloud.endpoint, key["AccessKeyId"], key["SecretAccessKey"]),
+        "role": _role(cloud, "production", name),
+    }
 
 
 # ---- 3.5 ------------------------------------------------------------------------------------------------------------
@@ -492,7 +555,8 @@ TRIAGE = "answers/3.5.csv"
 eight = module.task(
     "3.5",
     "Triage",
-    files=[TRIAGE, "triage", ".aws/credentials", CONFIG],
+    files=[TRIAGE, "triage"],
+    sections={CONFIG: "profile case-*", ".aws/credentials": "case-*"},
     cloud=sorted({pattern for case in triage.CASES for pattern in case.cloud}),
     hints=[
         ("The same four steps for each: read the ticket, run try.sh, read the whole message, ask who you are (aws sts "
@@ -594,10 +658,18 @@ def _edges(cloud: Cloud) -> set[tuple[str, str]]:
 
 
 def _ways(cloud: Cloud) -> set[tuple[str, ...]]:
-    try:
-        return {tuple(path) for path in cloud.ask("paths", target=dots.WRITER)}
-    except ValueError:
-        return set()
+    _role(cloud, "production", "orders-writer")
+    return {tuple(path) for path in cloud.ask("paths", target=dots.WRITER)}
+
+
+def _members(cloud: Cloud) -> set[str]:
+    """The users and roles of the warehouse that there are."""
+    found = set()
+    for account in IDS:
+        for kind in ("user", "role"):
+            there = _administer(cloud, account, "iam", f"list_{kind}s", PathPrefix=dots.PATH)[f"{kind.title()}s"]
+            found |= {f"{account}/{one[f'{kind.title()}Name']}" for one in there}
+    return found
 
 
 def _shown(path: tuple[str, ...]) -> str:
@@ -667,11 +739,13 @@ def nothing_broken(trial: Trial) -> None:
     unmeant = dots.UNMEANT[dots.hole(trial.seed)]
     may_go = set(itertools.pairwise(unmeant))
     before, now = _edges(trial.cloud(at_start=True)), _edges(trial.cloud())
+    if gone := sorted(_members(trial.cloud(at_start=True)) - _members(trial.cloud())):
+        raise Miss("Somebody was deleted. They have other things to do, too: take away one statement or one name, and nobody.", tried="list the users and roles of /warehouse/", got=f"{gone[0]} is gone", wanted="everybody is there", name="somebody-deleted")  # fmt: skip
     if gone := sorted(before - now - may_go):
         raise Miss("More was cut than the way that nobody meant. opslab.reset(\"3.6\") brings it back; then cut one arrow.", tried="compare who can become whom, before and now", got=f"{_shown(gone[0])} is gone", wanted="only an arrow of the way that nobody meant is gone", name="cut-too-much")  # fmt: skip
     if new := sorted(now - before):
         raise Miss("There is an arrow that was not there before.", tried="compare who can become whom, before and now", got=_shown(new[0]), wanted="no new arrows", name="new-arrow")  # fmt: skip
-    writer = trial.cloud().role(PRODUCTION, "orders-writer")
+    writer = _role(trial.cloud(), "production", "orders-writer")
     answer = writer.call("s3", "put_object", Bucket=dots.BUCKET, Key="orders/1.csv", Body=b"")
     if not answer.allowed:
         raise Miss("Who becomes orders-writer cannot write any more. The role's own policy was fine.", tried="as orders-writer: write a file", got=_said(answer), wanted="it is done", name="writer-broken")  # fmt: skip

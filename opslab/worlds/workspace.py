@@ -11,9 +11,12 @@ the whole environment of everything that runs there: nothing of the learner's ow
 
 from __future__ import annotations
 
+import contextlib
+import fnmatch
 import importlib
 import json
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -32,6 +35,9 @@ FOLDERS = ("bin", "answers", ".config")
 NOWHERE = 9
 """The port AWS clients are sent to as long as no sandbox is running: the discard port of this machine, where nobody listens."""
 
+BIN = Path(__file__).parent / "bin"
+"""Commands of the worlds, which come before those of the machine."""
+
 REGION = "eu-west-1"
 ANSWER_LIMIT = 5 * 1024 * 1024
 
@@ -41,8 +47,8 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
 
     It is made from nothing, so that no key, profile, proxy or setting of the machine's own user can leak in.
     """
-    home = str(home)
-    tools = f"{sysconfig.get_path('scripts')}:/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin"
+    home, closed = str(home), f"http://127.0.0.1:{NOWHERE}"
+    tools = f"{BIN}:{sysconfig.get_path('scripts')}:/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin"
     return {
         "HOME": home,
         "PATH": f"{home}/bin:{home}/tools:{tools}",
@@ -68,6 +74,10 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
+        # Whatever tries to leave this machine runs into a closed door at once.
+        **{name: closed for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")},
+        "NO_PROXY": "127.0.0.1,localhost",
+        "no_proxy": "127.0.0.1,localhost",
         "OPSLAB_WORLD": home,
         **(extra or {}),
     }
@@ -180,9 +190,27 @@ def copy_answer(source: Path, target: Path, path: str) -> None:
         shutil.copy2(here, there)
 
 
+def copy_sections(source: Path, target: Path, path: str, pattern: str) -> None:
+    """In a file of [sections], let those whose name fits `pattern` be in `target` what they are in `source`; others stay."""
+
+    def parts(home: Path) -> list[str]:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return re.split(r"(?m)^(?=[ \t]*\[)", (home / path).read_text())
+        return []
+
+    def fits(part: str) -> bool:
+        name = re.match(r"[ \t]*\[([^\]]*)\]", part)
+        return bool(name) and fnmatch.fnmatchcase(name[1].strip(), pattern)
+
+    kept = [part if part.endswith("\n") else f"{part}\n" for part in parts(target) if not fits(part) and part]
+    text = "".join([*kept, *filter(fits, parts(source))])
+    copy_answer(source, target, path)  # what stands in the way of a file is taken away
+    (target / path).write_text(text)
+
+
 def tool_folders() -> list[str]:
-    """Folders that must stay visible in the jail because the tools on PATH live there: the Python environment."""
-    return sorted({str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix)})
+    """Folders that must stay visible in the jail because the tools on PATH live there: the Python environment, our own."""
+    return sorted({str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, BIN)})
 
 
 HIDDEN = "OPSLAB_HIDDEN"

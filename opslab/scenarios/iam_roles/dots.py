@@ -57,6 +57,7 @@ def _may(*roles: str) -> dict[str, Document]:
 
 
 def furnish(aws: Organisation) -> None:
+    """Put this part of the organisation there."""
     here = hole(aws.seed)
     platform, staging = Furnisher(aws, "platform"), Furnisher(aws, "staging")
     production = Furnisher(aws, "production")

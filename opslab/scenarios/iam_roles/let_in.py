@@ -23,6 +23,9 @@ STRANGERS = (
 )
 """Who must not get in: some of them may call AssumeRole on anything in staging."""
 
+BEFORE = role(STAGING, "marts-reader")
+"""The role that Jonas has had all along."""
+
 ELSEWHERE = (role(STAGING, "marts-writer"), role(STAGING, "marts-admin"), role(STAGING, "orders-analyst-admin"))
 """Roles that trust the whole platform account: whoever there may call AssumeRole on them gets them."""
 
@@ -30,11 +33,13 @@ CLOUD = ("*:user/jonas", "*:user/kasia", "*:user/ola", "*:user/ci-runner", "*:gr
 
 
 def profiles(seed: int) -> list[Profile]:
+    """What this part puts into ~/.aws."""
     people = [of_user(name, seed, PLATFORM, name) for name in ("jonas", "kasia", "ola")]
     return [*people, *(of_role(f"{name}-analyst", ROLE, name) for name in ("jonas", "kasia", "ola"))]
 
 
 def furnish(aws: Organisation) -> None:
+    """Put this part of the organisation there."""
     platform, staging = Furnisher(aws, "platform"), Furnisher(aws, "staging")
     production = Furnisher(aws, "production")
     platform.group("data-people", {"read-marts": allow("sts:AssumeRole", role(STAGING, "marts-reader"))})

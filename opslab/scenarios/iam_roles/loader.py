@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 NAME = "clicks-loader"
 ROLE = role(STAGING, NAME)
+SERVICE = "ecs-tasks.amazonaws.com"
 CLEAN = "targ-clicks-clean-staging"
 ARCHIVE = "incoming-archive/2025/clicks.csv"
 SALARIES = "hr/salaries.csv"
@@ -23,10 +24,12 @@ CLOUD = (ROLE,)
 
 
 def profiles(seed: int) -> list[Profile]:
+    """What this part puts into ~/.aws."""
     return [of_role(NAME, ROLE, "staging-admin")]
 
 
 def furnish(aws: Organisation) -> None:
+    """Put this part of the organisation there."""
     staging = Furnisher(aws, "staging")
     rows = "time,page,partner\n2026-11-16T00:00:03Z,/bikes,otter\n2026-11-16T00:00:09Z,/chairs,plum\n"
     staging.bucket(RAW, {CLICKS: rows, ARCHIVE: rows, SALARIES: "name,salary\n"})
@@ -41,9 +44,7 @@ def furnish(aws: Organisation) -> None:
     staging.log_group(AUDIT, RUN)
     staging.parameter("/targ/feature-flags", "{}")
     # The administrator is there so that people can try what the job may do.
-    trusted = document(
-        *trust(service="ecs-tasks.amazonaws.com")["Statement"], *trust(user(STAGING, "administrator"))["Statement"]
-    )
+    trusted = document(*trust(service=SERVICE)["Statement"], *trust(user(STAGING, "administrator"))["Statement"])
     staging.role(NAME, trusted, description="Loads clicks every hour")
     staging.role("payments-loader", trust(service="ecs-tasks.amazonaws.com"), {"read": document(
         statement("Allow", "kinesis:Get*", f"arn:aws:kinesis:{REGION}:{STAGING}:stream/payments-live")

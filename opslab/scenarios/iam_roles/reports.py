@@ -27,10 +27,12 @@ def external_id(seed: int) -> str:
 
 
 def profiles(seed: int) -> list[Profile]:
+    """What this part puts into ~/.aws."""
     return [of_user("report-bot", seed, STAGING, "report-bot"), of_user("intern", seed, STAGING, "intern")]
 
 
 def furnish(aws: Organisation) -> None:
+    """Put this part of the organisation there."""
     staging, production = Furnisher(aws, "staging"), Furnisher(aws, "production")
     staging.user("report-bot", {"own-reports": allow("s3:*", "arn:aws:s3:::targ-reports-staging/*")})
     staging.user("intern", {"try-things": allow("sts:AssumeRole", role(PRODUCTION, "report*"))})

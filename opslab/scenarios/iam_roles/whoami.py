@@ -37,6 +37,7 @@ def arn_of(profile: str, seed: int) -> str:
 
 
 def profiles(seed: int) -> list[Profile]:
+    """What this part puts into ~/.aws."""
     return [of_user(profile, seed, account_of(profile, seed), name) for profile, name in USERS.items()]
 
 

@@ -15,6 +15,7 @@ import contextlib
 import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,12 @@ from opslab.worlds.aws import clients, keys
 
 JOURNAL = ".cloud/journal.jsonl"
 """Where a workspace keeps what was changed in its organisation."""
+
+
+ANSWER_SECONDS = 120
+"""An organisation that is silent for so long is taken for gone. To make a long journal again takes up to a minute."""
+
+CLOSE_SECONDS = 5
 
 
 class CloudError(RuntimeError):
@@ -48,7 +55,14 @@ class Host:
             [sys.executable, "-m", "opslab.worlds.aws.host"],
             cwd="/",
             # Nothing of AWS, proxies or somebody's home can get in.
-            env={**env, "HOME": self._folder.name, "PYTHONDONTWRITEBYTECODE": "1", "AWS_EC2_METADATA_DISABLED": "true"},
+            env={
+                **env,
+                "HOME": self._folder.name,
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "AWS_EC2_METADATA_DISABLED": "true",
+                # Objects stay in memory, where `host` limits them, and never become temporary files.
+                "MOTO_S3_DEFAULT_KEY_BUFFER_SIZE": str(2**40),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -91,7 +105,6 @@ class Host:
         with self._lock:
             self._count += 1
             folder = Path(self._folder.name) / str(self._count)
-            folder.mkdir(mode=0o700)
             order = {
                 "folder": str(folder),
                 "scenario": scenario,
@@ -102,14 +115,16 @@ class Host:
                 "record": record,
             }
             try:
+                folder.mkdir(mode=0o700)
                 self._process.stdin.write(json.dumps(order) + "\n")
                 self._process.stdin.flush()
                 said = json.loads(self._process.stdout.readline() or '{"error": "its process has ended"}')
             except (OSError, ValueError) as error:
                 said = {"error": str(error)}
-        if "error" in said and port and "cannot be had" in said["error"]:
-            return self.open(scenario, seed=seed, twists=twists, journal=journal, record=record)
         if "error" in said:
+            shutil.rmtree(folder, ignore_errors=True)
+            if port and "cannot be had" in said["error"]:
+                return self.open(scenario, seed=seed, twists=twists, journal=journal, record=record)
             raise CloudError(f"The AWS organisation of this module could not be started ({said['error']}).")
         return Cloud(folder, seed, said["port"], tuple(said["remarks"]))
 
@@ -154,25 +169,29 @@ class Cloud:
         """For `opslab.jail`: what has to be reachable inside, by port."""
         return {self.port: self.folder / "aws"}
 
-    def ask(self, op: str, **arguments: Any) -> Any:
-        """One of the operations of `opslab.worlds.aws.host.Control`. Raises CloudError where it has gone."""
+    def ask(self, op: str, *, seconds: float = ANSWER_SECONDS, **arguments: Any) -> Any:
+        """One of the operations of `opslab.worlds.aws.host.Control`.
+
+        Raises wire.Refusal with the sentence of what it refuses, CloudError where it has gone or is silent for `seconds`.
+        """
         try:
-            return wire.exchange(self.folder / "control", {"op": op, **arguments})
+            return wire.exchange(self.folder / "control", {"op": op, **arguments}, seconds=seconds)
         except (OSError, ValueError) as error:
             raise CloudError(f"The AWS organisation of this module has gone ({error}).") from None
 
     @property
     def running(self) -> bool:
         try:
-            self.ask("explained")
+            self.ask("explained", seconds=2 * CLOSE_SECONDS)
         except CloudError:
             return False
         return True
 
     def close(self) -> None:
-        """End it. What was recorded stays in its journal."""
+        """End it. What was recorded stays in its journal. One that does not listen any more ends when its folder is gone."""
         with contextlib.suppress(CloudError):
-            self.ask("stop")
+            self.ask("stop", seconds=CLOSE_SECONDS)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def user(self, account: str, name: str) -> Actor:
         """A user of an account (id of 12 digits), with the key that the organisation gave them."""

@@ -169,6 +169,7 @@ class Guard:
             http = work.http = journal.http_of(entry)
             work.environ = _environ(http)
             work.now = journal.when(entry)
+            work.nth = entry.get("nth", 0)
             work.service, work.region = entry["service"], entry.get("region", "us-east-1")
             work.record.service, work.record.caller = work.service, entry["caller"]
             if work.service not in operations.SERVICES:
@@ -178,6 +179,7 @@ class Guard:
                     work.caller = self.state.caller_named(entry["caller"])
                     if work.caller is None:
                         return "there is no such caller"
+                    work.sign_for_moto()
                 work.understand()
                 if not journal.changes(work.service, work.operation):
                     return "it changes nothing"
@@ -289,6 +291,8 @@ class Work:
         self.params: Mapping[str, Any] = {}
         self.asks: list[operations.Ask] = []
         self.record = Record(0, "", "", "")
+        self.nth = 0
+        """Of how many requests that say the same this is the one; 0: not known yet. Ids follow from it."""
         self._seeded = ""
 
     # --- who? ----------------------------------------------------------------------------------------------------------
@@ -351,6 +355,16 @@ class Work:
         if caller.session and self.now >= caller.session.expires:
             raise Refusal("ExpiredToken", "The security token included in the request is expired")
         self.caller = caller
+
+    def sign_for_moto(self) -> None:
+        """Put in the header from which moto reads region and key, for a request that is done again without a signature.
+
+        The key is one that the caller has now, and never one that a journal tells.
+        """
+        caller = self.caller
+        key = caller.session.access_key if caller.session else self.state.key_of(caller)
+        scope = f"{key or 'NONE'}/{self.now:%Y%m%d}/{self.region}/{self.service}/aws4_request"
+        self.environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0"
 
     def _guess_service(self) -> None:
         """For errors that come before the signature has told."""
@@ -512,9 +526,9 @@ class Work:
             if name not in ("Body", "ClientRequestToken", "ClientToken", "clientToken", "CreatorRequestId")
         }
         text = f"{self.call.account}/{self.service}/{self.operation}/{json.dumps(plain, sort_keys=True, default=str)}"
-        self.guard.seen[text] += 1
+        self.nth = self.guard.seen[text] = self.nth or self.guard.seen[text] + 1
         self._seeded = text
-        mock_random.seed(f"{self.guard.rules.seed}/{text}/{self.guard.seen[text]}")
+        mock_random.seed(f"{self.guard.rules.seed}/{text}/{self.nth}")
 
     def _without_waiting(self) -> bytes:
         """A ReceiveMessage that returns at once."""

@@ -5,6 +5,14 @@ organisation ready within a tenth of a second, and a check may have as many copi
 it and speaks with it; nothing else needs to.
 
     python -m opslab.worlds.aws.host         orders come as lines of JSON on stdin; see `Order`
+
+What a journal from somebody else could do here. A journal is a list of requests, and is made again outside of the jail. Each
+request passes the guard like one from a client: only the services of `operations.SERVICES`, only operations that the guard can
+map, only what the policies give to the caller that is named. Moto keeps what comes in as data: in these services it starts no
+program, opens no connection, and reads no file but its own resources. What would run somebody's code (a function that rotates
+a secret or gets a bucket's events) needs Lambda, which is not among them. `_refuse` makes sure of it, whatever a later moto
+does. So what is left is to be too much: of memory, time or lines. `_limit`, `_not_for_ever` and `journal.MOST` are for
+that, and as each organisation is a process of its own, only the one with that journal suffers.
 """
 
 from __future__ import annotations
@@ -13,10 +21,14 @@ import contextlib
 import importlib
 import json
 import os
+import resource
+import select
 import signal
 import sys
 import threading
+import time
 import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +39,28 @@ from opslab.worlds.aws.explain import explain
 from opslab.worlds.aws.graph import trust_graph
 from opslab.worlds.aws.journal import Journal
 from opslab.worlds.aws.organisation import Organisation
+
+REPLAY_SECONDS = 60
+"""A journal that takes longer is made again as far as it went until then."""
+
+READY_SECONDS = REPLAY_SECONDS + 30
+"""An organisation that is not ready by then is ended by force."""
+
+MEGABYTE = 1024 * 1024
+MEMORY = 1536 * MEGABYTE
+"""Bytes beyond what can be had for data. A new organisation has 200 MB, a request of 64 MB needs about 500 for a moment."""
+
+FILE_SIZE = 128 * MEGABYTE
+CPU_SECONDS = 240
+"""Of a copy for a check. One that is worked in lives for days."""
+
+REMARKS = 20
+
+FORBIDDEN = (
+    "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "pty.spawn", "socket.connect",
+    "socket.sendto", "subprocess.Popen", "webbrowser.open", "ctypes.dlopen",
+)  # fmt: skip
+"""What an organisation never does: https://docs.python.org/3/library/audit_events.html"""
 
 
 @dataclass(frozen=True)
@@ -57,9 +91,14 @@ def main() -> None:
     alive, _end = os.pipe()  # children see the end of this process in it
     for line in sys.stdin:
         order = Order(**json.loads(line))
-        if os.fork() == 0:
+        ready, say = os.pipe()
+        child = os.fork()
+        if child == 0:
             os.close(_end)
-            _live(order, alive)
+            os.close(ready)
+            _live(order, alive, say)
+        os.close(say)
+        print(_first_line(ready, child), flush=True)
 
 
 def _warm_up() -> None:
@@ -75,29 +114,87 @@ def _warm_up() -> None:
         get_service_model(service)
 
 
-def _live(order: Order, alive: int) -> None:
-    """The life of a child."""
+def _first_line(ready: int, child: int) -> str:
+    """What a child says when it is ready; an error where it ends before that, or never comes to it."""
+    said, until = b"", time.monotonic() + READY_SECONDS
+    with open(ready, "rb", buffering=0) as pipe:
+        while not said.endswith(b"\n"):
+            if not select.select([pipe], [], [], max(0, until - time.monotonic()))[0]:
+                os.kill(child, signal.SIGKILL)
+                return json.dumps({"error": f"it was not ready after {READY_SECONDS} seconds"})
+            piece = pipe.read(65536)
+            if not piece:
+                return json.dumps({"error": "its process has ended; was that too much for the memory of this machine?"})
+            said += piece
+    return said.decode().rstrip("\n")
+
+
+def _live(order: Order, alive: int, say: int) -> None:
+    """The life of a child. It says one line of JSON to `say`: that it is ready, or why it will not be."""
     code = 1
-    try:
-        threading.Thread(target=_watch, args=(alive,), daemon=True).start()
-        sys.stdin = open(os.devnull)  # noqa: SIM115  (for as long as this process lives)
-        control = Control(order)
-        with control.aws, wire.Server(Path(order.folder) / "control", control.answer) as server:
-            control.server = server
-            control.replay(())
-            print(json.dumps({"port": control.aws.port, "remarks": control.remarks}), flush=True)
-            server.serve_forever(0.05)
-        code = 0
-    except BaseException as error:  # noqa: BLE001  (whoever waits for the line must not wait for ever)
-        traceback.print_exc()
-        print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
-    finally:
-        os._exit(code)
+    with open(say, "w") as voice:
+        try:
+            threading.Thread(target=_watch, args=(alive, order.folder), daemon=True).start()
+            sys.stdin = open(os.devnull)  # noqa: SIM115  (for as long as this process lives)
+            os.dup2(2, 1)  # nobody waits for anything else that is printed
+            _limit(order)
+            control = Control(order)
+            with control.aws, wire.Server(Path(order.folder) / "control", control.answer) as server:
+                control.server = server
+                with _not_for_ever():
+                    control.replay(())
+                print(json.dumps({"port": control.aws.port, "remarks": control.remarks}), file=voice)
+                voice.close()
+                server.serve_forever(0.05)
+            code = 0
+        except BaseException as error:  # noqa: BLE001  (whoever waits for the line must not wait for ever)
+            if not isinstance(error, OSError):  # a port that is taken needs no traceback
+                traceback.print_exc()
+            with contextlib.suppress(ValueError):
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                print(json.dumps({"error": reason}), file=voice, flush=True)
+        finally:
+            os._exit(code)
 
 
-def _watch(alive: int) -> None:
-    os.read(alive, 1)  # returns when the other end is closed, which is when the parent has gone
+def _watch(alive: int, folder: str) -> None:
+    """End this process with its parent, or when whoever ordered it has taken away its folder."""
+    # The other end of `alive` is closed, which makes it readable, when the parent has gone.
+    while not select.select([alive], [], [], 3)[0] and os.path.isdir(folder):
+        pass
     os._exit(0)
+
+
+def _limit(order: Order) -> None:
+    """What a child may use, and what it never does."""
+    limits = {resource.RLIMIT_DATA: MEMORY, resource.RLIMIT_FSIZE: FILE_SIZE, resource.RLIMIT_CORE: 0}
+    if not order.record:
+        limits[resource.RLIMIT_CPU] = CPU_SECONDS
+    for kind, value in limits.items():
+        hard = resource.getrlimit(kind)[1]
+        with contextlib.suppress(ValueError, OSError):  # macOS knows the names, but does not take all of them
+            resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
+    sys.addaudithook(_refuse)
+
+
+def _refuse(event: str, _: object) -> None:
+    if event in FORBIDDEN:
+        raise PermissionError(f"an organisation does nothing of the kind: {event}")
+
+
+@contextlib.contextmanager
+def _not_for_ever() -> Iterator[None]:
+    """Break off a single request of a journal that hangs; the journal itself looks at the clock between requests."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError(f"this journal takes longer than {REPLAY_SECONDS} seconds")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, REPLAY_SECONDS + 1)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 class Control:
@@ -117,25 +214,27 @@ class Control:
         self.journal = Journal(Path(order.journal)) if order.journal else None
 
     def answer(self, request: dict[str, Any], tell: wire.Tell) -> Any:
-        operation = getattr(self, str(request.pop("op")))
+        """Do one of OPERATIONS. Raises wire.Refusal."""
+        op = request.pop("op")
+        if op not in OPERATIONS:
+            raise wire.Refusal(f"An AWS organisation does not know {op!r}.")
         try:
-            return operation(**request)
-        except (ValueError, LookupError) as error:
+            return getattr(self, op)(**request)
+        except (ValueError, LookupError, TypeError) as error:
             raise wire.Refusal(str(error.args[0] if error.args else error)) from None
 
-    def replay(self, without: tuple[str, ...] | list[str]) -> None:
+    def replay(self, without: Iterable[str]) -> None:
         """Do what stands in the journal, except changes of what is named (patterns of ARNs)."""
         if self.journal is None:
             return
-        if self.journal.damaged:
-            self.remarks.append(f"{self.journal.path.name}: {self.journal.damaged}.")
-            if self.order.record:
-                # Kept as it was, because what could not be read is about to be lost.
-                with contextlib.suppress(OSError):
-                    os.link(self.journal.path, self.journal.path.with_suffix(".damaged"))
         self.aws.guard.on_change = None
-        self.remarks += self.journal.replay(self.aws, without)
+        damaged, self.journal.damaged = self.journal.damaged, ""
+        failed = self.journal.replay(self.aws, without, REPLAY_SECONDS)
+        more = [f"and {len(failed) - REMARKS:,} more"] if len(failed) > REMARKS else []
+        self.remarks = [f"{self.journal.path.name}: {text}" for text in [damaged] if text] + failed[:REMARKS] + more
         if self.order.record:
+            if self.remarks:
+                self.journal.keep_a_copy()  # what could not be made again is about to be lost there
             self.journal.record(self.aws)
 
     # -- operations
@@ -144,15 +243,20 @@ class Control:
         """Back to the start, and then all changes again but those of what is named."""
         with self.aws.guard.lock:
             self.aws.reset()
-            self.remarks = []
             self.replay(without)
         return {"remarks": self.remarks}
 
     def save(self) -> dict[str, Any]:
         """See to it that the journal's file says all that was changed."""
         if self.journal and self.order.record:
-            with self.aws.guard.lock:
-                self.journal.flush()
+            try:
+                with self.aws.guard.lock:
+                    self.journal.flush()
+            except OSError as error:
+                raise wire.Refusal(
+                    f"What you have changed in AWS cannot be written to {self.journal.path} ({error.strerror or error}). "
+                    "Is the disk full, or a right missing?"
+                ) from None
         return {}
 
     def why(self) -> dict[str, Any] | None:
@@ -190,6 +294,9 @@ class Control:
         if self.server:
             threading.Thread(target=self.server.shutdown).start()
         return {}
+
+
+OPERATIONS = ("reset", "save", "why", "explained", "draw", "paths", "edges", "role_session", "stop")
 
 
 if __name__ == "__main__":

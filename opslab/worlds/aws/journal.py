@@ -4,7 +4,7 @@ An organisation lives in memory. What it is like at the start comes from a scena
 stands in a file, one request a line, as JSON:
 
     {"time": "2026-11-21T09:14:03+00:00", "caller": "arn:aws:iam::111111111111:user/ana", "service": "iam",
-     "operation": "PutRolePolicy", "resources": ["arn:aws:iam::111111111111:role/loader"], "request": {…}}
+     "operation": "PutRolePolicy", "resources": ["arn:aws:iam::111111111111:role/loader"], "nth": 1, "request": {…}}
 
     >>> from opslab.worlds.aws.journal import Journal
     >>> journal = Journal(path)                                      # doctest: +SKIP
@@ -13,7 +13,7 @@ stands in a file, one request a line, as JSON:
 
 A request that is done again is decided again, by the policies of that moment, for the caller whose name stands there: a journal
 that somebody has made up gets no further than the permissions of those it names. Ids and keys come out the same, because they
-follow from the request.
+follow from the request and from how many of the same kind there were before (`nth`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ import contextlib
 import datetime
 import fnmatch
 import json
+import os
+import stat
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +51,9 @@ SESSIONS = ("AssumeRole", "GetSessionToken", "GetFederationToken")
 """Operations that make temporary credentials: done again only as long as these are valid."""
 
 SESSION_HOURS = 12
-KEPT_HEADERS = ("content-type", "content-md5", "content-encoding")
+KEPT_HEADERS = (
+    "content-type", "content-md5", "content-encoding", "content-disposition", "content-language", "cache-control", "expires",
+)  # fmt: skip
 DROPPED_HEADERS = ("x-amz-security-token", "x-amz-date")
 
 
@@ -69,42 +74,68 @@ class Journal:
 
     def _load(self) -> None:
         try:
-            raw = self.path.read_bytes() if self.path.stat().st_size <= SIZE_LIMIT else b""
-            self.damaged = "" if raw or not self.path.stat().st_size else "it is too big"
+            # A pipe would keep us waiting, and without end.
+            handle = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(handle, "rb") as file:
+                if not stat.S_ISREG(os.fstat(handle).st_mode):
+                    self.damaged = "it is not an ordinary file"
+                    return
+                raw = file.read(SIZE_LIMIT + 1)
         except FileNotFoundError:
             return
         except OSError as error:
             self.damaged = error.strerror or "it cannot be read"
             return
-        for number, line in enumerate(raw.decode("utf-8", "replace").splitlines(), 1):
+        if len(raw) > SIZE_LIMIT:
+            raw = raw[: raw.rfind(b"\n", 0, SIZE_LIMIT) + 1]
+            self.damaged = f"it has more than {SIZE_LIMIT:,} bytes; what comes later is left out"
+        for number, line in enumerate(raw.decode("utf-8", "replace").split("\n"), 1):
             if not line.strip():
                 continue
+            if len(self.lines) == MOST:
+                self.damaged = f"it has more than {MOST:,} changes; what comes later is left out"
+                break
             try:
                 _check(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-                self.damaged = f"line {number} makes no sense"
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+                self.damaged = self.damaged or f"line {number} makes no sense; it is left out"
                 continue
             self.lines.append(line)
-        if len(self.lines) > MOST:
-            self.damaged, self.lines = f"it has more than {MOST:,} lines", self.lines[:MOST]
         self._size = len(raw)
 
-    def replay(self, aws: Organisation, without: Iterable[str] = ()) -> list[str]:
+    def replay(self, aws: Organisation, without: Iterable[str] = (), seconds: float = float("inf")) -> list[str]:
         """Make the changes again. Returns a line for each that did not go through, which is what then stays out.
 
         without: patterns of ARNs (`arn:aws:iam::*:role/loader`); changes of these are left out. The rest is kept, from here on.
+        seconds: what is not made again by then stays out, too.
         """
         patterns, kept, failed = list(without), [], []
-        for line in self.lines:
+        until = time.monotonic() + seconds
+        for number, line in enumerate(self.lines):
+            if time.monotonic() > until:
+                left = len(self.lines) - number
+                failed.append(
+                    f"the last {left:,} changes are left out: all of them would take longer than {seconds:g} seconds"
+                )
+                break
             entry = json.loads(line)
             if _matches(entry, patterns) or _expired(entry):
                 continue
             if problem := aws.guard.repeat(entry):
-                failed.append(f"{entry['service']}:{entry['operation']} by {entry['caller']}: {problem}")
+                failed.append(_in_one_line(f"{entry['service']}:{entry['operation']} by {entry['caller']}: {problem}"))
             else:
                 kept.append(line)
         self.lines = kept
         return failed
+
+    def keep_a_copy(self) -> None:
+        """Keep the file as it is now beside it, as journal.damaged, journal.damaged-2 …"""
+        for number in range(1, 100):
+            copy = self.path.with_name(f"{self.path.stem}.damaged{f'-{number}' if number > 1 else ''}")
+            with contextlib.suppress(FileExistsError):
+                with contextlib.suppress(OSError):
+                    os.link(self.path, copy, follow_symlinks=False)
+                return
 
     def record(self, aws: Organisation) -> None:
         """From now on, write down each change."""
@@ -122,16 +153,21 @@ class Journal:
                 return
         except OSError:
             pass
-        self.flush()  # it was deleted, or changed by somebody: what is in memory is what is true
+        # It was deleted, or changed by somebody: what is in memory is what is true. Where it cannot be written at all, the
+        # change is made all the same, and the next `flush` says so.
+        with contextlib.suppress(OSError):
+            self.flush()
 
     def flush(self) -> None:
-        """See to it that the file says what is in memory."""
+        """See to it that the file says what is in memory. OSError where it cannot be written."""
         content = "".join(f"{line}\n" for line in self.lines).encode()
         with contextlib.suppress(OSError):
-            if self.path.read_bytes() == content:
+            found = self.path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_size == len(content) and self.path.read_bytes() == content:
                 self._size = len(content)
                 return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # Not the folders above: a workspace that was moved away must not come back because of this.
+        self.path.parent.mkdir(exist_ok=True)
         fresh = self.path.with_name(f"{self.path.name}.new")
         fresh.write_bytes(content)
         fresh.replace(self.path)
@@ -146,7 +182,13 @@ def _check(entry: Mapping[str, Any]) -> None:
     texts += [request["method"], request["path"], request["query"], *request["headers"], *request["headers"].values()]
     if not all(isinstance(text, str) for text in texts):
         raise TypeError
+    if "nth" in entry and not (isinstance(entry["nth"], int) and 0 < entry["nth"] < 2**31):
+        raise ValueError
     _body(request)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())[:400]
 
 
 def _matches(entry: Mapping[str, Any], patterns: list[str]) -> bool:
@@ -182,6 +224,7 @@ def _entry(work: Work) -> dict[str, Any]:
         "region": work.region,
         "operation": work.operation,
         "resources": sorted({ask.resource for ask in work.asks}),
+        "nth": work.nth,
         "request": request,
     }
 

@@ -25,6 +25,8 @@ def apply() -> None:
     _boundaries_of_users()
     _ids_of_users()
     _names_that_are_not_there()
+    _tokens_of_sessions()
+    _keys_of_kms()
 
 
 def _one_operation() -> None:
@@ -143,3 +145,20 @@ def _managed() -> dict[str, Any]:
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     return json.loads(aws_managed_policies_data)
+
+
+def _tokens_of_sessions() -> None:
+    """Session tokens follow from the request, as keys do: a journal that is done again gives the same credentials."""
+    from moto.moto_api._internal import mock_random
+    from moto.sts import models
+
+    models.random_session_token = lambda: f"FQoGZXIvYXdzEBYaD{mock_random.get_random_string(120)}"
+
+
+def _keys_of_kms() -> None:
+    """A key's material follows from the request, too: what was encrypted can be decrypted when a journal was done again."""
+    from moto.kms import models
+    from moto.kms.utils import MASTER_KEY_LEN
+    from moto.moto_api._internal import mock_random
+
+    models.generate_master_key = lambda: mock_random.getrandbits(8 * MASTER_KEY_LEN).to_bytes(MASTER_KEY_LEN, "big")

@@ -46,6 +46,7 @@ class Caller:
 
 
 def backend_of(service: str, account: str, region: str) -> Any:
+    """Moto's backend of a service in an account and region (of global services, any). Unmapped for an unknown region."""
     from moto import backends
 
     backend = backends.get_backend(service)[account]
@@ -96,6 +97,10 @@ class State:
         if len(parts) != 6 or parts[4] not in self.accounts:
             return None
         kind, _, name = parts[5].partition("/")
+        if kind != "user":
+            for session in reversed(self.sessions.values()):
+                if session.principal.arn == arn:
+                    return Caller(session.principal, session.secret, True, session.name, session)
         if kind == "user" and (user := find(iam(parts[4]).users.values(), arn=arn)):
             return Caller(Principal(arn, parts[4], "user"), "", True, user.name)
         if kind == "assumed-role" and (role := find(iam(parts[4]).roles.values(), name=name.partition("/")[0])):
@@ -103,6 +108,11 @@ class State:
             now = datetime.datetime.now(datetime.UTC)
             return Caller(principal, "", True, "", Session(principal, "", "", "", now, now, ""))
         return None
+
+    def key_of(self, caller: Caller) -> str:
+        """The id of an access key of a user, "" where there is none."""
+        user = iam(caller.principal.account).users.get(caller.user_name)
+        return user.access_keys[0].access_key_id if user and user.access_keys else ""
 
     def role(self, arn: str) -> Any:
         """Moto's role of an ARN, in one of our accounts, or None."""

@@ -19,9 +19,9 @@ step() {
 
 step "list incoming/" aws s3 ls "s3://$raw/incoming/"
 step "list a day" aws s3 ls "s3://$raw/incoming/2026-11-16/"
-step "read a file" aws s3 cp "s3://$raw/incoming/2026-11-16/clicks-00.csv" "$work/clicks.csv"
+step "read a file" aws s3api get-object --bucket $raw --key incoming/2026-11-16/clicks-00.csv "$work/clicks.csv"
 echo "page,clicks" > "$work/clean.csv"
-step "write a file" aws s3 cp "$work/clean.csv" "s3://$clean/clean/2026-11-16/part-00.csv"
+step "write a file" aws s3api put-object --bucket $clean --key clean/2026-11-16/part-00.csv --body "$work/clean.csv"
 step "get a shard iterator" aws kinesis get-shard-iterator --stream-name clicks-live \
     --shard-id shardId-000000000000 --shard-iterator-type TRIM_HORIZON --query ShardIterator --output text
 step "get records" aws kinesis get-records --shard-iterator "$(cat "$work/out")"
