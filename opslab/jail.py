@@ -12,8 +12,8 @@ What holds inside, on Linux with bubblewrap (https://github.com/containers/bubbl
 
 - its own process tree: when the command ends, is killed or runs out of time, nothing of it is left, not even what it
   put in the background;
-- a read-only file system, except `home` and a private, empty /tmp; `hide` covers whole folders (solutions, other
-  submissions); no network at all;
+- a read-only file system, except `home` and a private, empty /tmp and /run; `hide` covers whole folders (solutions,
+  other submissions); no network but the services named in `services`;
 - nobody is root: the user is `you` on the host `targ`, file permissions count, also where the grader is root;
 - a clean environment: exactly the variables in `env`, nothing of the caller's.
 
@@ -31,7 +31,9 @@ import os
 import resource
 import shutil
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -44,7 +46,6 @@ from typing import IO
 MEGABYTE = 1024 * 1024
 PROBE_SECONDS = 10
 
-
 ETC = Path(__file__).parent / "etc"
 """passwd and group as seen inside, where everybody is `you`, also where the grader is root."""
 
@@ -52,6 +53,16 @@ NAMESPACES = [
     *("--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "targ"),
     *("--cap-drop", "ALL", "--die-with-parent"),
 ]
+
+RELAY = Path(__file__).with_name("relay.py")
+INSIDE = "/dev/opslab"
+"""Where the relay and the sockets of services stand inside. /dev is always private, and no command looks for files there."""
+
+PRIVATE = ("/tmp", "/var/tmp", "/run")
+"""Empty inside. In /run stand the sockets of the machine's own services: Docker's would open the jail."""
+
+NIXOS = "/run/current-system"
+"""Where all programs stand on NixOS; elsewhere it does not exist."""
 
 
 class JailError(RuntimeError):
@@ -88,7 +99,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A command line ready to be started inside the jail, for a caller that must hold the terminal itself."""
+    """A command line ready to be started inside the jail, for a caller that must hold the terminal itself.
+
+    relays: how many processes of the jail's own stand beside the command, because it was given services.
+    """
 
     argv: list[str]
     env: dict[str, str]
@@ -96,6 +110,7 @@ class Prepared:
     preexec: Callable[[], None] = field(repr=False)
     wrapped: bool = False
     group: Path | None = None
+    relays: int = 0
 
     def close(self) -> None:
         """End what may still run of it and clear up. To be called when the command has ended."""
@@ -130,6 +145,7 @@ def prepare(
     shown_as: str | Path | None = None,
     read_only: Sequence[str | Path] = (),
     hide: Sequence[str | Path] = (),
+    services: Mapping[int, str | Path] | None = None,
     limits: Limits = Limits(),
     terminal: bool = False,
     required: bool = False,
@@ -142,7 +158,11 @@ def prepare(
     env: the whole environment of the command; `HOME` is set to where it sees `home`.
     cwd: where it starts (default: `home`), as seen inside.
     read_only: folders that must be visible even where something else covers them.
-    hide: folders to cover with an empty one.
+    hide: folders to cover with an empty one. Of a hidden and a read-only folder, one inside the other, the inner one counts.
+    services: what the command may reach: a port from 1024 up, and the unix socket where the service listens outside.
+        Inside it is found at 127.0.0.1 and that port. The folder of the socket is covered, so that nothing else that
+        listens there is reached. Without bubblewrap nothing is done: the command reaches the port of the machine itself,
+        so a service meant for macOS, too, has to listen there as well. Raises JailError where nobody listens at the socket.
     terminal: keep the caller's terminal as the controlling one, which an interactive shell needs. Only for a terminal that
         the caller made for this run alone.
     required: raise JailError where there is no bubblewrap, instead of running with limits only.
@@ -160,26 +180,60 @@ def prepare(
     environment = {**(env or {}), "HOME": seen}
     place = str(cwd) if cwd else seen
     command = list(argv)
+    services = services or {}
+    relays = 1 if wrap and services else 0
     if wrap:
-        options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp", "--tmpfs", "/var/tmp"]
-        for folder in hide:
-            if Path(folder).is_dir():
-                options += ["--tmpfs", str(Path(folder).resolve())]
-        for folder in read_only:
-            options += ["--ro-bind", str(folder), str(folder)]
+        options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        for folder in PRIVATE:
+            options += ["--tmpfs", folder]
+        options += ["--ro-bind-try", NIXOS, NIXOS]
+        hidden = [*hide, *(Path(path).parent for path in services.values())]
+        options += _covers(hidden, [*read_only, sys.prefix, sys.base_prefix] if services else read_only)
         options += ["--bind", str(home), seen, "--chdir", place]
         for name in ("passwd", "group"):
             options += ["--ro-bind", str(ETC / name), f"/etc/{name}"]
+        for port, path in services.items():
+            _knock(port, path)
+            options += ["--ro-bind", str(path), f"{INSIDE}/{port}"]
         options += NAMESPACES
         if not terminal:
             options.append("--new-session")
         if not root:
             # Inside, the kernel counts the processes of this run alone; outside it would count all of the user's.
-            command = ["bash", "-c", f'ulimit -u {limits.processes}; exec "$@"', "bash", *command]
+            command = ["bash", "-c", f'ulimit -u {limits.processes + relays}; exec "$@"', "bash", *command]
+        if services:
+            options += ["--ro-bind", str(RELAY), f"{INSIDE}/relay.py"]
+            ports = [f"{port}={INSIDE}/{port}" for port in services]
+            command = [os.path.realpath(sys.executable), "-I", "-S", f"{INSIDE}/relay.py", *ports, "--", *command]
         command = [wrap, *options, "--", *command]
-    group = _make_group(limits.processes) if root else None
+    group = _make_group(limits.processes + relays) if root else None
     limit = functools.partial(_limit, limits, group, count=wrap is None)
-    return Prepared(command, environment, "/" if wrap else place, limit, wrap is not None, group)
+    return Prepared(command, environment, "/" if wrap else place, limit, wrap is not None, group, relays)
+
+
+def _covers(hide: Sequence[str | Path], read_only: Sequence[str | Path]) -> list[str]:
+    """The options that cover and uncover folders: outer ones first, so that nothing undoes what was said of an inner one."""
+    covers = [["--tmpfs", str(Path(folder).resolve())] for folder in hide if Path(folder).is_dir()]
+    covers += [["--ro-bind", str(folder), str(folder)] for folder in read_only]
+    covers.sort(key=lambda cover: len(Path(cover[-1]).resolve().parts))
+    return [word for cover in covers for word in cover]
+
+
+def _knock(port: int, path: str | Path) -> None:
+    """Raise JailError where a service could not be reached from the jail, because then all that follows would mislead."""
+    if not 1024 <= port < 65536:
+        raise JailError(f"the service at {path} is to have port {port} in the jail; choose one from 1024 to 65535")
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.setblocking(False)
+        try:
+            knock.connect(str(path))
+        except BlockingIOError:  # somebody listens, and is busy
+            pass
+        except OSError as error:
+            raise JailError(
+                f"the service for port {port} does not answer at its socket {path} ({error.strerror or error}); "
+                "start it before the command, and keep it running"
+            ) from error
 
 
 def run(
@@ -244,7 +298,7 @@ def _finish(
         if b'"exit-code"' not in status.read():
             # bubblewrap reports an exit code only where it came to start the command.
             reason = err.strip().removeprefix("bwrap: ")
-            if not reason.startswith("execvp "):
+            if prepared.relays or not reason.startswith("execvp "):
                 raise JailError(f"could not prepare the jail for {name}: {reason}")
             return _not_started(name, reason.rpartition(": ")[2], seconds)
     if code == 128 + signal.SIGXCPU:
@@ -297,7 +351,7 @@ def at_process_limit(pid: int, prepared: Prepared, limits: Limits) -> bool:
             return int(events.get("max", 0)) > 0
         except (OSError, ValueError):
             pass
-    return len(descendants(pid)) >= limits.processes
+    return len(descendants(pid)) >= limits.processes + prepared.relays
 
 
 class _Reader(threading.Thread):
@@ -322,7 +376,9 @@ class _Reader(threading.Thread):
 
 
 def _limit(limits: Limits, group: Path | None, count: bool) -> None:
-    """Runs in the child between fork and exec: the limits that the kernel keeps."""
+    """Runs in the child between fork and exec: the limits that the kernel keeps, and signals as a command expects them."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them, and what is ignored is handed down
+        signal.signal(number, signal.SIG_DFL)
     if group is not None:
         (group / "cgroup.procs").write_text(str(os.getpid()))
     wanted = {
@@ -352,6 +408,7 @@ def _make_group(processes: int) -> Path | None:
     https://docs.kernel.org/admin-guide/cgroup-v1/pids.html; the same two files do it in version 2.
     """
     for top in CGROUPS:
+        _sweep(top)
         group = top / f"opslab-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             group.mkdir()
@@ -364,6 +421,15 @@ def _make_group(processes: int) -> Path | None:
         except OSError:
             _remove_group(group)
     return None
+
+
+@functools.cache
+def _sweep(top: Path) -> None:
+    """Once: remove the empty control groups of processes that were killed before they could do it themselves."""
+    for group in top.glob("opslab-*-*"):
+        if not Path("/proc", group.name.split("-")[1]).exists():
+            with contextlib.suppress(OSError):
+                group.rmdir()
 
 
 def _remove_group(group: Path) -> None:

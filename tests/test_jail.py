@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
+import json
 import os
 import shlex
 import shutil
 import socket
+import socketserver
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -19,6 +23,8 @@ import pytest
 
 from opslab import jail
 from opslab.jail import JailError, Limits
+from opslab.worlds import shell
+from opslab.worlds.aws.organisation import Organisation
 
 PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -386,7 +392,7 @@ def test_only_home_and_the_private_places_can_be_written(sh, home, tmp_path):
     device_files = {place for place in writable if Path(place).is_char_device()}
     assert {place: kind for place, kind in writable.items() if place not in device_files} == {
         str(home): writable[str(home)],
-        **dict.fromkeys(("/tmp", "/var/tmp", "/dev", "/dev/shm") & writable.keys(), "tmpfs"),
+        **dict.fromkeys(("/tmp", "/var/tmp", "/run", "/dev", "/dev/shm") & writable.keys(), "tmpfs"),
         "/dev/pts": "devpts",
         "/proc": "proc",
     }
@@ -427,6 +433,18 @@ def test_read_only_folders_are_seen_through_the_private_tmp(sh, tmp_path):
     assert done.out == "of use"
     assert done.code == 1
     assert (tools / "tool").read_text() == "of use"
+
+
+@linux
+def test_of_hidden_and_read_only_folders_the_inner_one_counts(sh, tmp_path):
+    """Where the course is installed, not checked out, it stands inside the Python environment, which is read-only."""
+    for name in ("course/tools/solutions", "course/home"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").touch()
+    course, tools, solutions = (tmp_path / name for name in ("course", "course/tools", "course/tools/solutions"))
+    assert sh(f"ls {course} {solutions}", hide=[solutions, course], read_only=[tools]).out == (
+        f"{course}:\ntools\n\n{solutions}:\n"
+    )
 
 
 @linux
@@ -538,9 +556,627 @@ def test_a_bubblewrap_that_does_not_work_counts_as_none(tmp_path, monkeypatch, s
     assert jail.bubblewrap.__wrapped__() is None
 
 
+AS_NOBODY = """
+import json, jail, sys
+env = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+bomb = "bomb() { (($1)) && { bomb $(($1 - 1)) & bomb $(($1 - 1)); }; sleep 30; }; bomb 9"
+print(json.dumps([
+    jail.run(["bash", "-c", bomb], home=sys.argv[1], env=env).stopped,
+    jail.run(["bash", "-c", "ulimit -u; id -u; exit 3"], home=sys.argv[1], env=env, required=True).__dict__,
+    jail.run(["nosuch"], home=sys.argv[1], env=env).code,
+]))
+"""
+
+
+@pytest.fixture
+def as_nobody(monkeypatch):
+    """Runs Python code that uses the jail as an ordinary user would, with a home and a place that this user owns.
+
+    As root the tests see another mechanism at work than most learners.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("all of these tests run as an ordinary user already")
+    python3 = shutil.which("python3", path="/usr/local/bin:/usr/bin")
+    if python3 is None:
+        pytest.skip("there is no Python here that everybody may run")
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        place = Path(folder)
+        place.chmod(0o755)
+        for file in (jail.__file__, jail.RELAY):
+            shutil.copy(file, place)
+        shutil.copytree(jail.ETC, place / "etc")
+        (place / "home").mkdir()
+        shutil.chown(place / "home", 65534, 65534)
+
+        def run(code: str):
+            done = subprocess.run(
+                [python3, "-c", code, str(place / "home")],
+                cwd=place,
+                env={"PATH": PATH},
+                user=65534,
+                group=65534,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.stderr == ""
+            return json.loads(done.stdout)
+
+        yield run
+
+
+@linux
+def test_for_an_ordinary_user_the_kernel_counts_the_processes(as_nobody):
+    bomb, small, missing = as_nobody(AS_NOBODY)
+    assert bomb == "it started more than 128 processes"
+    assert (small["out"], small["code"]) == ("128\n1000\n", 3)
+    assert missing == 127
+
+
+@linux
+def test_control_groups_of_the_dead_are_swept_up(tmp_path):
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    for owner in (os.getpid(), dead.pid):
+        (tmp_path / f"opslab-{owner}-0").mkdir()
+    jail._sweep.__wrapped__(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [f"opslab-{os.getpid()}-0"]
+
+
+def test_no_control_group_is_left_behind(sh):
+    sh("true")
+    sh("sleep 60", limits=Limits(seconds=0.2))
+    with pytest.raises(JailError):
+        sh("true", home=Path("/no/such/home"))
+    left = [path for top in jail.CGROUPS for path in top.glob(f"opslab-{os.getpid()}-*")]
+    assert left == []
+
+
 @linux
 def test_bubblewrap_is_tried_only_once():
     jail.bubblewrap()
     before = jail.bubblewrap.cache_info().misses
     jail.bubblewrap()
     assert jail.bubblewrap.cache_info().misses == before
+
+
+# ---- services -------------------------------------------------------------------------------------------------------
+
+PORT = 4566
+
+
+class Web(http.server.BaseHTTPRequestHandler):
+    """GET /5 answers with five bytes, POST with what was sent; PUT says no before it has read anything."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status: int, body: bytes) -> None:
+        self.server.asked.append(f"{self.command} {self.path}")
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self) -> None:
+        self.answer(200, b"x" * int(self.path[1:]))
+
+    def do_POST(self) -> None:
+        self.answer(200, self.rfile.read(int(self.headers["Content-Length"])))
+
+    def do_PUT(self) -> None:
+        self.close_connection = True
+        self.answer(403, b"you may not")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Service(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, path: Path, handler: type) -> None:
+        self.path, self.asked = path, []
+        super().__init__(str(path), handler)
+
+    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+        return super().get_request()[0], ("jail", 0)
+
+
+@pytest.fixture
+def serve():
+    """Starts a service on a unix socket in a folder of its own: `serve(handler)`."""
+    with contextlib.ExitStack() as exits:
+
+        def start(handler: type = Web) -> Service:
+            # Not below tmp_path, whose name may be too long for a socket.
+            folder = exits.enter_context(tempfile.TemporaryDirectory(dir="/tmp", prefix="opslab-"))
+            service = exits.enter_context(Service(Path(folder) / "socket", handler))
+            exits.callback(service.shutdown)
+            threading.Thread(target=service.serve_forever, args=(0.02,), daemon=True).start()
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def web(serve) -> Service:
+    return serve()
+
+
+@pytest.fixture
+def online(sh, web):
+    """Runs a line of bash in the jail, with the web service on PORT."""
+    return lambda script, **arguments: sh(script, **{"services": {PORT: web.path}, **arguments})
+
+
+def get(path: str, port: int = PORT) -> str:
+    """A line of bash that prints the last line of what a web server answers."""
+    return f"exec 9<> /dev/tcp/127.0.0.1/{port} && printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&9 && tail -n 1 <&9; exec 9>&-"
+
+
+@linux
+def test_a_service_is_reached_at_its_port(sh, serve):
+    one, two = serve(), serve()
+    done = sh(f"{get('/5')}; echo; {get('/3', 8080)}", services={PORT: one.path, 8080: str(two.path)}, required=True)
+    assert (done.out, done.err, done.code) == ("xxxxx\nxxx", "", 0)
+    assert (one.asked, two.asked) == (["GET /5"], ["GET /3"])
+
+
+@linux
+def test_it_is_there_before_the_command_begins(home, web):
+    for _ in range(5):
+        done = jail.run(["/bin/bash", "-c", "exec 9<> /dev/tcp/127.0.0.1/4566"], home=home, services={PORT: web.path})
+        assert (done.err, done.code) == ("", 0)
+
+
+@linux
+def test_big_bodies_go_both_ways_unchanged(online):
+    code = """
+import http.client, os
+client, body = http.client.HTTPConnection("127.0.0.1", 4566), os.urandom(2**20) * 50
+for _ in range(2):  # the second time on the same connection
+    client.request("POST", "/", body)
+    print(client.getresponse().read() == body)
+"""
+    assert online(python(code)).out == "True\nTrue\n"
+
+
+@linux
+def test_many_connections_at_once(online, web):
+    code = """
+import http.client, threading
+together, right = threading.Barrier(50), []
+def one():
+    client = http.client.HTTPConnection("127.0.0.1", 4566)
+    for _ in range(2):
+        client.request("GET", "/100000")
+        right.append(len(client.getresponse().read()) == 100000)
+        together.wait(20)
+threads = [threading.Thread(target=one) for _ in range(50)]
+[thread.start() for thread in threads], [thread.join() for thread in threads]
+print(len(right), all(right))
+"""
+    # The service lets five wait, and no more.
+    assert online(python(code), limits=Limits(seconds=30)).out == "100 True\n"
+
+
+@linux
+def test_more_connections_than_there_may_be_open_files_wait_for_their_turn(online):
+    code = """
+import socket
+first = [socket.create_connection(("127.0.0.1", 4566)) for _ in range(20)]
+late = socket.create_connection(("127.0.0.1", 4566), timeout=0.3)
+late.send(b"GET /4 HTTP/1.0\\r\\n\\r\\n")
+try:
+    late.recv(1000)
+except TimeoutError:
+    print("waits")
+[one.close() for one in first]
+late.settimeout(10)
+print(late.makefile().read()[-4:])
+"""
+    done = online(python(code), limits=Limits(open_files=40))
+    assert (done.out, done.err) == ("waits\nxxxx\n", "")
+
+
+@linux
+def test_one_side_may_end_before_the_other(sh, serve):
+    class Reversed(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(self.rfile.read()[::-1])
+
+    code = """
+import socket
+client = socket.create_connection(("127.0.0.1", 4566))
+client.sendall(b"a" + b"b" * 1_000_000)
+client.shutdown(socket.SHUT_WR)
+answer = client.makefile("rb").read()
+print(len(answer), answer[-2:])
+"""
+    assert sh(python(code), services={PORT: serve(Reversed).path}).out == "1000001 b'ba'\n"
+
+
+@linux
+@pytest.mark.parametrize("size", [100_000, 20_000_000])
+def test_an_early_no_is_read(online, size):
+    """A server may refuse a body without having read it; the client has to see why, not that the connection broke."""
+    code = f"""
+import http.client
+client = http.client.HTTPConnection("127.0.0.1", 4566)
+client.request("PUT", "/", b"x" * {size})
+answer = client.getresponse()
+print(answer.status, answer.read())
+"""
+    done = online(python(code))
+    assert (done.out, done.err) == ("403 b'you may not'\n", "")
+
+
+@linux
+def test_a_service_that_breaks_off_is_noticed(sh, serve):
+    class Dies(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            if self.rfile.readline():  # not so the jail, which only knocks
+                self.server.shutdown()
+                self.server.socket.close()
+
+    code = """
+import socket
+for attempt in range(2):
+    try:
+        client = socket.create_connection(("127.0.0.1", 4566), timeout=10)
+        if attempt == 0:
+            client.send(b"hello\\n")
+        print(client.recv(10))
+    except ConnectionResetError:
+        print("reset")
+"""
+    done = sh(python(code), services={PORT: serve(Dies).path})
+    assert (done.out, done.err) == ("b''\nreset\n", "")
+
+
+@linux
+def test_nothing_but_the_service_is_reached(online, web, serve):
+    other = serve()
+    neighbour = Service(web.path.with_name("control"), Web)
+    places = [other.path, neighbour.path, web.path]
+    with contextlib.ExitStack() as exits:
+        exits.enter_context(neighbour)
+        if os.access("/run", os.W_OK):
+            folder = exits.enter_context(tempfile.TemporaryDirectory(dir="/run", prefix="opslab-"))
+            places.append(exits.enter_context(Service(Path(folder) / "socket", Web)).path)
+        tcp = exits.enter_context(socket.create_server(("127.0.0.1", 0)))
+        code = f"""
+import socket
+for place in [("127.0.0.1", {tcp.getsockname()[1]}), ("192.0.2.1", 80), *{list(map(str, places))}]:
+    kind = socket.AF_INET if isinstance(place, tuple) else socket.AF_UNIX
+    try:
+        socket.socket(kind).connect(place)
+        print("reached", place)
+    except OSError as error:
+        print(error.strerror)
+"""
+        missing = ["No such file or directory"] * len(places)
+        assert online(python(code)).out.splitlines() == ["Connection refused", "Network is unreachable", *missing]
+
+
+@linux
+def test_neighbours_of_a_socket_are_not_reached_wherever_it_is(online, web, monkeypatch):
+    with Service(web.path.with_name("control"), Web):
+        knock = f"import socket; socket.socket(socket.AF_UNIX).connect('{web.path.with_name('control')}')"
+        monkeypatch.setattr(jail, "PRIVATE", ())  # as if the socket were not in /tmp
+        assert "FileNotFoundError" in online(python(knock)).err
+        assert online(get("/2")).out == "xx"
+
+
+@linux
+def test_the_command_can_do_nothing_to_the_way_there(online, web):
+    before = web.path.stat()
+    done = online(
+        f"""
+        cd /dev/opslab
+        for file in *; do chmod 777 $file || rm -f $file || mv $file other || echo broken > $file || echo $file kept; done
+        {get("/2")}
+        """
+    )
+    assert done.out == f"{PORT} kept\nrelay.py kept\nxx"
+    after = web.path.stat()
+    assert (after.st_mode, after.st_ino) == (before.st_mode, before.st_ino)
+    assert "# " in jail.RELAY.read_text()
+
+
+RELAY_IS_UP = "until grep -qsx relay /proc/[0-9]*/comm; do :; done"
+
+
+@linux
+def test_the_relay_holds_nothing_of_the_command(online):
+    done = online(
+        f"{RELAY_IS_UP}; for pid in /proc/[0-9]*; do [ $(< $pid/comm) = relay ] && cd $pid && readlink fd/[0-9]* cwd && "
+        "tr '\\0' ' ' < cmdline && wc -c < environ; done; true"
+    )
+    *files, cwd, command = done.out.splitlines()
+    assert files[:3] == ["/dev/null"] * 3
+    assert sorted(name.split(":")[0] for name in files[3:]) == ["anon_inode", "socket"]
+    assert cwd == "/"
+    assert command.endswith(f"-I -S /dev/opslab/relay.py 3=/dev/opslab/{PORT} 0")
+
+
+# All that a command can find out about itself: what surrounds it, and what was handed down to it.
+SELF = """
+import json, os, resource, stat, sys
+def children():
+    try:
+        return os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+status = dict(line.split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
+print(json.dumps([
+    os.getpid(), os.getppid(), os.getpgid(0), os.getsid(0), children(), os.getcwd(), os.umask(0),
+    [stat.S_IFMT(os.fstat(fd).st_mode) for fd in (0, 1, 2)], len(os.listdir("/proc/self/fd")),
+    *[open(f"/proc/self/{name}", errors="surrogateescape").read() for name in ("environ", "cmdline")], sys.stdin.read(),
+    *[status[name] for name in ("SigBlk", "SigIgn", "SigCgt", "CapEff", "NoNewPrivs", "Uid", "Groups")],
+    [resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT") and name != "RLIMIT_NPROC"],
+]))
+"""
+
+
+@linux
+@pytest.mark.parametrize("env", [{}, {"LC_CTYPE": "C", "EMPTY": "", "TWO": "a=b\nc"}], ids=["none", "some"])
+def test_the_command_finds_itself_as_it_would_without_services(home, web, env):
+    argv = [
+        os.path.realpath(sys.executable),
+        "-I",
+        "-S",
+        "-c",
+        SELF,
+        "--",
+        "an argument",
+        "",
+        os.fsdecode(b"\xc3\xbc\xff"),
+    ]
+    visible = [sys.prefix, sys.base_prefix]
+    without, given = (
+        jail.run(argv, home=home, env=env, stdin="read me", read_only=visible, services=services)
+        for services in (None, {PORT: web.path})
+    )
+    assert without.err == given.err == ""
+    assert json.loads(given.out) == json.loads(without.out)
+
+
+@linux
+@pytest.mark.parametrize(
+    "script",
+    ["true", "exit 3", "exit 255", "kill -TERM $$", "kill -KILL $$", "nosuch", "/", "set -o pipefail; yes | head -1"],
+)
+def test_with_services_a_command_ends_as_it_would_without(sh, online, script):
+    without, given = sh(script), online(script)
+    assert (given.code, given.out, given.err, given.stopped) == (without.code, without.out, without.err, "")
+
+
+@linux
+@pytest.mark.parametrize("path", ["./script.sh", "script.sh", "nosuch", "./home", "/"])
+@pytest.mark.parametrize("mode", [0o755, 0o644])
+@pytest.mark.parametrize("content", ["#!/bin/sh\necho $0 $1\n", "echo $0 $1\n", "#!/no/such\n", "#!/bin/bash\r\n"])
+def test_with_services_a_command_starts_or_not_as_it_would_without(home, web, content, mode, path):
+    (home / "script.sh").write_text(content)
+    (home / "script.sh").chmod(mode)
+    without, given = (
+        jail.run([path, "one"], home=home, env={"PATH": f"/nosuch:{home}:{PATH}"}, services=services)
+        for services in (None, {PORT: web.path})
+    )
+    assert (given.code, given.out, given.err) == (without.code, without.out, without.err)
+
+
+@linux
+@pytest.mark.parametrize("path", ["", None])
+def test_with_services_a_command_is_looked_for_in_the_same_places(home, web, path):
+    env = {} if path is None else {"PATH": path}
+    codes = [jail.run(["true"], home=home, env=env, services=services).code for services in (None, {PORT: web.path})]
+    assert codes[0] == codes[1]
+
+
+@linux
+def test_with_services_no_more_and_no_fewer_processes_are_allowed(sh, online):
+    limits = Limits(processes=20, seconds=20)
+    start = "for i in $(seq {}); do sleep 60 & done; sleep 0.2 & wait $!; kill $(jobs -p)"
+    # The bash itself is one. For an ordinary user process 1 counts, too, and a run is stopped when it reaches its number.
+    fits = 18 if os.geteuid() == 0 else 16
+    for run in (sh, online):
+        assert run(start.format(fits), limits=limits).stopped == ""
+        assert run(start.format(20), limits=limits).stopped == "it started more than 20 processes"
+
+
+@linux
+@pytest.mark.parametrize(
+    ("script", "stopped"),
+    [
+        ("sleep 300", "it was still running after 1 seconds"),
+        (
+            "bomb() { (($1)) && { bomb $(($1 - 1)) & bomb $(($1 - 1)); }; sleep 300; }; bomb 9",
+            "it started more than 128 p",
+        ),
+        ("yes", "it printed more than"),
+        ("setsid sleep 300 & disown; exit 0", ""),
+        ("kill -9 $$", ""),
+        ("nosuch", ""),
+    ],
+    ids=["time", "processes", "output", "background", "killed", "missing"],
+)
+def test_the_relay_ends_with_the_command(sh, web, script, stopped):
+    port = 20000 + os.getpid() % 20000  # by which this test knows its own relay among all processes
+    mine = f"/dev/opslab/{port}"
+
+    def relays() -> list[str]:
+        listed = subprocess.run(["ps", "-A", "-ww", "-o", "command="], capture_output=True, text=True, check=True)
+        return [line for line in listed.stdout.splitlines() if mine in line]
+
+    seen: list[str] = []
+    done: list[jail.Done] = []
+    limits = Limits(seconds=1 if "still" in stopped else 20)
+    script = f"{RELAY_IS_UP}; {script}"
+    run = threading.Thread(target=lambda: done.append(sh(script, services={port: web.path}, limits=limits)))
+    run.start()
+    while run.is_alive():
+        seen += relays()
+    assert done[0].stopped.startswith(stopped)
+    assert bool(done[0].stopped) == bool(stopped)
+    assert seen or "still" not in stopped
+    assert until(lambda: not relays(), 15)
+
+
+@linux
+def test_the_relay_is_not_taken_for_a_process_of_the_command(sh, online):
+    assert online(f"{RELAY_IS_UP}; pkill python; trap '' TERM; kill 0; {get('/2')}").out == "xx"
+    count = "pgrep -fc 'a word of this very line'"
+    assert online(f"{RELAY_IS_UP}; {count}").out == sh(count).out
+
+
+@linux
+@pytest.mark.parametrize("services", [False, True])
+def test_in_a_terminal_signals_are_as_a_shell_expects_them(home, web, services):
+    env = {"PATH": PATH, "TERM": "xterm-256color"}
+    with shell.Terminal(home, env=env, services={PORT: web.path} if services else None) as terminal:
+        assert terminal.run("yes | head -1; grep SigIgn /proc/self/status") == f"y\nSigIgn:\t{0:016x}"
+
+
+@linux
+def test_services_in_an_interactive_shell(home, web):
+    (home / ".bashrc").write_text("PS1='$ '\n")
+    env = {"PATH": PATH, "TERM": "xterm-256color"}
+    with shell.Terminal(home, env=env, services={PORT: web.path}) as terminal:
+        assert terminal.run(get("/6")) == "xxxxxx"
+        # Job control, and a Ctrl-C that ends what is in front, but neither bash nor the relay.
+        assert terminal.run("sleep 60 & jobs").splitlines()[-1].split() == ["[1]+", "Running", "sleep", "60", "&"]
+        assert terminal.run("kill %1; wait; tty").splitlines()[-1].startswith("/dev/")
+        terminal.type("sleep 60\r", patience=0.3).press("CTRL-C")
+        assert terminal.run("echo $?") == "130"
+        assert terminal.run(get("/7")) == "xxxxxxx"
+        started = time.monotonic()
+        terminal.press("ENTER")
+        assert time.monotonic() - started < 1, "the relay must not look like work in front"
+    assert web.asked == ["GET /6", "GET /7"]
+
+
+@linux
+@pytest.mark.parametrize("how", ["missing", "nobody listens", "a file", "name too long"])
+def test_a_service_that_is_not_there_is_named(sh, home, web, how):
+    path = web.path.with_name("other" if how != "name too long" else "o" * 120)
+    if how == "nobody listens":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+    elif how == "a file":
+        path.touch()
+    with pytest.raises(JailError, match=rf"port 8080 does not answer at its socket {path} \(.+\); start it") as refused:
+        sh("touch it-ran", services={PORT: web.path, 8080: path})
+    assert "\n" not in str(refused.value)
+    assert not (home / "it-ran").exists()
+    assert [path for top in jail.CGROUPS for path in top.glob(f"opslab-{os.getpid()}-*")] == []
+
+
+@linux
+@pytest.mark.parametrize("port", [80, 1023, 65536, 0, -1])
+def test_a_port_that_cannot_be_had_is_refused(sh, web, port):
+    with pytest.raises(JailError, match=f"port {port} .*1024 to 65535"):
+        sh("true", services={port: web.path})
+
+
+@linux
+def test_a_service_that_is_busy_counts_as_there(sh, tmp_path):
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as server:
+        server.bind(f"{folder}/socket")
+        server.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(f"{folder}/socket")
+            assert sh("echo fine", services={PORT: Path(folder) / "socket"}).out == "fine\n"
+
+
+@linux
+def test_the_jail_says_so_where_the_relay_cannot_start(online, monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with pytest.raises(JailError, match="/no/such/python"):
+        online("true")
+
+
+@linux
+def test_the_python_of_the_relay_is_found_below_hidden_folders(home, web):
+    hide = [Path(sys.prefix).parent, Path(sys.base_prefix).parent]
+    done = jail.run(["/bin/true"], home=home, env={"PATH": PATH}, hide=hide, services={PORT: web.path})
+    assert (done.err, done.code) == ("", 0)
+
+
+@pytest.mark.usefixtures("unwrapped")
+def test_without_bubblewrap_services_are_left_to_the_machine(sh, tmp_path):
+    with socketserver.TCPServer(("127.0.0.1", 0), socketserver.BaseRequestHandler) as server:
+        port = server.server_address[1]
+        done = sh(f"exec 3<> /dev/tcp/127.0.0.1/{port} && echo heard", services={port: tmp_path / "no-socket"})
+    assert (done.out, done.code) == ("heard\n", 0)
+
+
+SERVICES_AS_NOBODY = """
+import contextlib, json, jail, socket, sys, tempfile, threading
+server = socket.socket(socket.AF_UNIX)
+path = tempfile.mkdtemp() + "/socket"
+server.bind(path)
+server.listen()
+def serve():
+    while True:
+        with server.accept()[0] as client, contextlib.suppress(BrokenPipeError):
+            client.sendall(b"hello\\n")
+threading.Thread(target=serve, daemon=True).start()
+knock = "read line < /dev/tcp/127.0.0.1/4566; echo $line; ulimit -u; id -u; exit 3"
+bomb = "bomb() { (($1)) && { bomb $(($1 - 1)) & bomb $(($1 - 1)); }; sleep 30; }; bomb 9"
+few = "for i in $(seq 16); do sleep 60 & done; sleep 0.2 & wait $!; kill $(jobs -p)"
+def run(argv, **more):
+    return jail.run(argv, home=sys.argv[1], env={"PATH": "/usr/local/bin:/usr/bin:/bin"}, services={4566: path}, **more)
+print(json.dumps([
+    run(["bash", "-c", knock], required=True).__dict__,
+    run(["bash", "-c", bomb]).stopped,
+    run(["bash", "-c", few], limits=jail.Limits(processes=20)).__dict__,
+    run(["bash", "-c", "sleep 60 & sleep 60"], limits=jail.Limits(seconds=0.5)).stopped,
+    run(["nosuch"]).code,
+    run(["/"]).code,
+]))
+"""
+
+
+@linux
+def test_services_for_an_ordinary_user(as_nobody):
+    knock, bomb, few, time_out, missing, forbidden = as_nobody(SERVICES_AS_NOBODY)
+    assert (knock["out"], knock["err"], knock["code"]) == ("hello\n129\n1000\n", "", 3)
+    assert bomb == "it started more than 128 processes"
+    assert (few["err"], few["stopped"]) == ("", "")
+    assert time_out == "it was still running after 0.5 seconds"
+    assert (missing, forbidden) == (127, 126)
+
+
+@linux
+def test_aws_clients_reach_an_organisation(sh, home):
+    boto = "import boto3; print(boto3.resource('s3').create_bucket(Bucket='clicks').name)"
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        path = Path(folder) / "aws"
+        with Organisation({"staging": "111111111111"}, socket=path) as aws:
+            key, secret = aws.access_key("staging", "administrator")
+            (home / "big").write_bytes(b"b" * 12_000_000)  # sent in parts, several at once
+            done = sh(
+                f"""
+                set -e
+                aws sts get-caller-identity --query Arn --output text
+                {shlex.quote(sys.executable)} -c {shlex.quote(boto)}
+                aws s3 cp --no-progress big s3://clicks/big
+                aws s3 cp --no-progress s3://clicks/big copy
+                cmp big copy
+                """,
+                services={PORT: path},
+                limits=Limits(seconds=60),
+                env={
+                    "PATH": f"{Path(sys.executable).parent}:{PATH}",
+                    "AWS_ENDPOINT_URL": f"http://127.0.0.1:{PORT}",
+                    "AWS_ACCESS_KEY_ID": key,
+                    "AWS_SECRET_ACCESS_KEY": secret,
+                    "AWS_DEFAULT_REGION": "us-east-1",
+                },
+            )
+    assert done.err == ""
+    assert done.out.splitlines()[:2] == ["arn:aws:iam::111111111111:user/administrator", "clicks"]
+    assert done.code == 0
