@@ -183,8 +183,10 @@ def test_a_cell_after_open_calls_nobody_but_127_0_0_1(user, course, elsewhere):
         f"""
 import opslab, os, subprocess
 opslab.open("00")
-for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "HTTPS_PROXY", "https_proxy", "BASH_ENV"):
+for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "ALL_PROXY", "BASH_ENV"):
     assert name not in os.environ, name
+for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
+    assert os.environ[name] == "http://127.0.0.1:9", "a closed door"
 os.environ.update({FAKE_KEYS!r})
 print(subprocess.run({AWS!r} + ["sts", "get-caller-identity"], capture_output=True, text=True).stderr)
 import boto3
@@ -215,7 +217,7 @@ def test_the_shell_of_the_world_calls_nobody_but_127_0_0_1(user, course, elsewhe
 @pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap exists on Linux only")
 def test_what_a_check_runs_calls_nobody_at_all(user, elsewhere, tmp_path):
     home = workspace.build("00_start_here", tmp_path / "workspace", seed=1)
-    env = workspace.environment(home, {**FAKE_KEYS, "AWS_ENDPOINT_URL": elsewhere.url})
+    env = workspace.environment(home, {**FAKE_KEYS, "AWS_ENDPOINT_URL": elsewhere.url, "NO_PROXY": "*", "no_proxy": "*"})
     done = jail.run(CALLS["sts"], home=home, env=env, read_only=workspace.tool_folders())
     assert f'Could not connect to the endpoint URL: "{elsewhere.url}/"' in done.err
     assert elsewhere.heard == []
