@@ -473,14 +473,14 @@ def why() -> None:
     _show(Picture(found["text"], found["html"]))
 
 
-def draw(*path: str) -> Picture:
+def draw(*path: str, only: str = "") -> Picture:
     """The picture of who can become whom in this world's AWS, from its live policies.
 
     path: users and roles, one after the other, whose arrows are highlighted: draw("platform/ana", "staging/reader").
-    Raises LabError.
+    only: leave out everybody whose ARN does not contain this: draw(only="/warehouse/"). Raises LabError.
     """
     with _telling() as tell:
-        found = ask(here(), "draw", path=list(path), tell=tell)
+        found = ask(here(), "draw", path=list(path), only=only, tell=tell)
     return Picture(found["text"], found["svg"])
 
 

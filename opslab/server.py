@@ -185,7 +185,7 @@ class World:
         """The last denial of this world's AWS organisation, explained; None where nothing was denied."""
         return self._cloud(tell).ask("why")
 
-    def draw(self, tell: Tell, path: list[str]) -> dict[str, str]:
+    def draw(self, tell: Tell, path: list[str], only: str = "") -> dict[str, str]:
         """Who can become whom in this world's AWS organisation."""
         aws = self._cloud(tell)
         module = self._module_here()
@@ -196,7 +196,7 @@ class World:
                     raise Refusal(
                         f"First on paper: the picture comes as soon as you have found the paths of task {task}. Then compare."
                     )
-        return aws.ask("draw", path=path)
+        return aws.ask("draw", path=path, only=only)
 
     # -- inside
 

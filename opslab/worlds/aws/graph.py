@@ -112,8 +112,11 @@ class Drawing:
         return self.text
 
 
-def trust_graph(aws: Organisation, administrators: bool = False) -> Graph:
-    """The graph of an organisation, as its policies are now. Without the accounts' administrators, if not asked for."""
+def trust_graph(aws: Organisation, administrators: bool = False, only: str = "") -> Graph:
+    """The graph of an organisation, as its policies are now. Without the accounts' administrators, if not asked for.
+
+    only: leave out everybody whose ARN does not contain this ("/warehouse/").
+    """
     from opslab.worlds.aws.organisation import ADMINISTRATOR
 
     with aws.guard.lock:
@@ -121,11 +124,13 @@ def trust_graph(aws: Organisation, administrators: bool = False) -> Graph:
         for name, account in aws.accounts.items():
             backend = iam(account)
             for user in sorted(backend.users.values(), key=lambda one: one.name):
-                if administrators or user.name != ADMINISTRATOR:
+                if only in user.arn and (administrators or user.name != ADMINISTRATOR):
                     node = Node(f"{name}/{user.name}", account, "user", user.arn)
                     nodes.append(node)
                     callers[node.name] = aws.state.caller_named(node.arn)
             for role in sorted(backend.roles.values(), key=lambda one: one.name):
+                if only not in role.arn:
+                    continue
                 node = Node(f"{name}/{role.name}", account, "role", role.arn)
                 nodes.append(node)
                 session = f"arn:aws:sts::{account}:assumed-role/{role.name}/graph"
@@ -247,6 +252,21 @@ def _svg(graph: Graph, path: list[str]) -> str:
             f'<rect class="a" x="{x}" y="{TOP - 30}" width="{WIDTH}" height="{box_height}" rx="8" stroke-dasharray="5 4"/>'
         )
         out.append(f'<text class="t" x="{x + 10}" y="{TOP - 38}" font-weight="bold">{escape(name)} · {account}</text>')
+    labels = []
+    for number, edge in enumerate(graph.edges, 1):
+        lit = (edge.source, edge.target) in steps
+        line, (label_x, label_y) = _arrow(place[edge.source], place[edge.target], number)
+        out.append(f'<path class="{"p" if lit else "e"}" d="{line}" marker-end="url(#{one}-tip)"/>')
+        labels.append(f'<circle class="n" cx="{label_x}" cy="{label_y}" r="10"/>')
+        labels.append(
+            f'<text class="t" x="{label_x}" y="{label_y + 4}" text-anchor="middle" font-size="11">{number}</text>'
+        )
+        needs = f", {edge.needs}" if edge.needs else ""
+        weight = ' font-weight="bold"' if lit else ""
+        legend = f"{number}  {edge.source} → {edge.target}: {edge.reason}{needs}"
+        labels.append(
+            f'<text class="t" x="20" y="{bottom + 10 + 20 * number}" font-size="12"{weight}>{escape(legend)}</text>'
+        )
     for node in graph.nodes:
         x, y = place[node.name]
         rounded = 20 if node.kind == "user" else 3
@@ -256,25 +276,13 @@ def _svg(graph: Graph, path: list[str]) -> str:
             f'<text class="t" x="{x + BOX_WIDTH // 2}" y="{y + 25}" text-anchor="middle"{weight}>'
             f"{node.kind} {escape(node.label)}</text>"
         )
-    for number, edge in enumerate(graph.edges, 1):
-        lit = (edge.source, edge.target) in steps
-        line, (label_x, label_y) = _arrow(place[edge.source], place[edge.target], number)
-        out.append(f'<path class="{"p" if lit else "e"}" d="{line}" marker-end="url(#{one}-tip)"/>')
-        out.append(f'<circle class="n" cx="{label_x}" cy="{label_y}" r="10"/>')
-        out.append(
-            f'<text class="t" x="{label_x}" y="{label_y + 4}" text-anchor="middle" font-size="11">{number}</text>'
-        )
-        needs = f", {edge.needs}" if edge.needs else ""
-        weight = ' font-weight="bold"' if lit else ""
-        legend = f"{number}  {edge.source} → {edge.target}: {edge.reason}{needs}"
-        out.append(
-            f'<text class="t" x="20" y="{bottom + 10 + 20 * number}" font-size="12"{weight}>{escape(legend)}</text>'
-        )
+    out += labels
     return "\n".join([*out, "</svg>"])
 
 
 def _arrow(source: tuple[int, int], target: tuple[int, int], number: int) -> tuple[str, tuple[int, int]]:
-    """(path, where its number stands): from side to side between columns, in an arc beside the boxes within one."""
+    """(path, where its number stands): from side to side between neighbouring columns, between the rows where a column is
+    passed, in an arc beside the boxes within one."""
     (x1, y1), (x2, y2) = source, target
     y1, y2 = y1 + BOX_HEIGHT // 2, y2 + BOX_HEIGHT // 2
     if x1 == x2:
@@ -283,6 +291,12 @@ def _arrow(source: tuple[int, int], target: tuple[int, int], number: int) -> tup
         y1, y2 = y1 + down, y2 - down
         return f"M{x} {y1}C{x + bend} {y1} {x + bend} {y2} {x} {y2}", (x + int(bend * 0.75), (y1 + y2) // 2)
     start, end = (x1 + BOX_WIDTH, x2) if x2 > x1 else (x1, x2 + BOX_WIDTH)
+    if abs(x2 - x1) > WIDTH + GAP:
+        side = 1 if end > start else -1
+        lane = max(y1, y2) + ROW // 2 - 8 + 6 * (number % 3)  # below the lower of the two, between rows
+        near, far = start + side * GAP // 2, end - side * GAP // 2
+        curve = f"M{start} {y1}C{near} {y1} {start + side * 20} {lane} {near} {lane}L{far} {lane}"
+        return f"{curve}C{end - side * 20} {lane} {far} {y2} {end} {y2}", ((start + end) // 2, lane)
     middle = (start + end) // 2
     # Numbers of arrows that cross stand at different places along them.
     share = (0.35, 0.5, 0.65)[number % 3]
