@@ -63,7 +63,7 @@ bench: setup ## run the benchmarks, one after the other
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
 
 .PHONY: lock
-lock: setup ## after a change of dependencies: renew uv.lock and requirements.txt
+lock: ## after a change of dependencies: renew uv.lock and requirements.txt
 	$(BIN)/uv lock
 	$(BIN)/uv export --quiet --locked --no-dev --no-hashes --no-emit-project --output-file requirements.txt
 

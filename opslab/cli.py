@@ -11,6 +11,7 @@ import click
 
 from opslab import course, lab
 from opslab.card import for_terminal
+from opslab.worlds.forge.cli import mr
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -148,6 +149,8 @@ def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
             click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
             for remark in remarks:
                 click.echo(f"  {remark}")
+            for other in submission.same_seed(folder, folders):
+                click.echo(f"  made from the same seed as {other}: was one copied from the other?")
 
     _plainly(settle_and_grade)
 
@@ -205,6 +208,9 @@ def aws_why(control_port: int | None) -> None:
 def aws_draw(path: tuple[str, ...]) -> None:
     """Say who can become whom in this world, from its live policies; the picture is in the notebook: opslab.draw()."""
     _plainly(lambda: click.echo(str(lab.draw(*path))))
+
+
+main.add_command(mr)
 
 
 if __name__ == "__main__":

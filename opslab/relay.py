@@ -249,6 +249,7 @@ class Relay:
 
 
 def main() -> None:
+    """Bind, forward in the background, and become the command."""
     if STARTING:
         split = sys.argv.index("--")
         start(sys.argv[1:split], sys.argv[split + 1 :])
