@@ -7,12 +7,28 @@ In a notebook these names are all you need:
     opslab.progress()     what was reached so far              opslab.reset("1.2")   back to the start; a copy is kept
     opslab.screen("git chec<TAB>")   what a terminal would show
     opslab.why()          the last "access denied", explained  opslab.draw()         who can become whom
+    opslab.commits("work/marts")     branches and commits     opslab.merge_request(1)   how it looks on the forge
 """
 
-from opslab.lab import LabError, NotYet, check, draw, hint, lesson, open, placement, progress, reset, screen, why
+from opslab.lab import (
+    LabError,
+    NotYet,
+    check,
+    commits,
+    draw,
+    hint,
+    lesson,
+    merge_request,
+    open,
+    placement,
+    progress,
+    reset,
+    screen,
+    why,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "LabError", "NotYet", "check", "draw", "hint", "lesson", "open", "placement", "progress", "reset", "screen", "why",
+    "LabError", "NotYet", "check", "commits", "draw", "hint", "lesson", "merge_request", "open", "placement", "progress", "reset", "screen", "why",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import re
 import secrets
 from pathlib import Path
 
-TOPICS = {"00": "start_here", "01": "shell_setup", "03": "iam_roles"}
+TOPICS = {"00": "start_here", "01": "shell_setup", "02": "merge_requests", "03": "iam_roles"}
 """Number to topic: the stem that every file of a module is named by, `01_shell_setup`."""
 
 
@@ -88,12 +88,14 @@ def learner_seed(state: str | Path) -> int:
         try:
             return _sane_seed(int(path.read_text()))
         except (OSError, ValueError):
-            drawn = _sane_seed(secrets.randbelow(SEEDS))
+            drawn = secrets.randbelow(SEEDS)
             path.write_text(f"{drawn}\n")
-            return drawn
+            return _sane_seed(drawn)
 
 
 SEEDS = 1_000_000
+SHARED_SEEDS = 10
+"""Seeds below this one are for lessons, tests and demonstrations; those of learners begin here."""
 
 
 def seed_of_name(name: str) -> int:
@@ -102,8 +104,7 @@ def seed_of_name(name: str) -> int:
 
 
 def _sane_seed(number: int) -> int:
-    # 0 to 9 are for lessons, tests and demonstrations.
-    return number % (SEEDS - 10) + 10
+    return number % (SEEDS - SHARED_SEEDS) + SHARED_SEEDS
 
 
 def fingerprint() -> str:

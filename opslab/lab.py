@@ -484,6 +484,25 @@ def draw(*path: str, only: str = "") -> Picture:
     return Picture(found["text"], found["svg"])
 
 
+def merge_request(number: int, repository: str = "") -> Picture:
+    """How a merge request on the forge looks: title, discussion, changes. repository: its name, where there are several.
+
+    Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "merge_request", number=number, repository=repository, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def commits(folder: str) -> Picture:
+    """The commits of a repository as a picture: a folder of the desk ("work/marts"), or one of the forge ("analytics/marts").
+
+    Raises LabError.
+    """
+    found = ask(here(), "commits", folder=folder)
+    return Picture(found["text"], found["html"])
+
+
 def stop(home: Path) -> bool:
     """Stop the server of a workspace. Returns whether one was running."""
     try:

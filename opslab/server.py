@@ -28,6 +28,9 @@ from typing import Any
 from opslab import checks, course, jail, quiz, wire
 from opslab.worlds import shell, workspace
 from opslab.worlds.aws import cloud
+from opslab.worlds.forge import cli as mr_in_words
+from opslab.worlds.forge import commit_graph, forge, reactions
+from opslab.worlds.forge.state import CLOCK, ForgeError
 
 LESSON_SEED = 1
 """Lessons look the same for everybody, so that their stored outputs can be compared."""
@@ -49,11 +52,15 @@ class World:
         self.home, self.state = home, state
         self.seen = course.fingerprint()
         self.cloud: cloud.Cloud | None = None
+        self._colleagues: contextlib.ExitStack | None = None
 
     def close(self) -> None:
         """End what this world has running."""
         if self.cloud:
             self.cloud.close()
+        if self._colleagues:
+            self._colleagues.close()
+            self._colleagues = None
 
     # -- operations
 
@@ -83,6 +90,7 @@ class World:
                 workspace.build(stem, self.home, self._seed())
             made = True
         self._start_cloud(tell, port)
+        self._start_colleagues()
         return {"home": str(self.home), "made": made}
 
     def check(self, tell: Tell, task: str) -> dict[str, Any]:
@@ -90,6 +98,7 @@ class World:
         found = self._task(task)
         if aws := self._start_cloud(tell):
             aws.ask("save")
+        self._start_colleagues(now=True)
         report = checks.run(found.id, self.home, tell=tell).as_dict()
         with self._progress() as progress:
             entry = self._entry(progress, found)
@@ -122,6 +131,7 @@ class World:
             kept = self._keep(names, "reset")
             workspace.build(stem, self.home, seed, twists=twists)
             self._start_cloud(tell, port)
+            self._start_colleagues()
             return {"what": f"module {module.number}", "kept": kept}
         task = self._task(what)
         self._must_be_there()
@@ -198,7 +208,55 @@ class World:
                     )
         return aws.ask("draw", path=path, only=only)
 
+    def merge_request(self, tell: Tell, number: int, repository: str) -> dict[str, str]:
+        """How a merge request on the forge of this world looks now, after everybody has reacted to what is new."""
+        self._must_be_there()
+        self._start_colleagues(now=True)
+        try:
+            found = self._forge().merge_request(number, repository)
+            return {"text": mr_in_words.overview(found), "html": found._repr_html_()}
+        except ForgeError as error:
+            raise Refusal(str(error)) from None
+
+    def commits(self, tell: Tell, folder: str) -> dict[str, str]:
+        """The commits of a repository on the desk (a clone) or on the forge (group/name), as a picture."""
+        self._must_be_there()
+        place = self.home / folder
+        if not place.is_dir():
+            place = self.home / workspace.FORGE / f"{folder}.git"
+        if not place.is_dir():
+            raise Refusal(f"There is no folder ~/{folder}, and no repository {folder} on the forge. Clone it first?")
+        try:
+            drawing = commit_graph.commit_graph(place)
+        except ValueError as error:
+            raise Refusal(str(error)) from None
+        return {"text": drawing.text, "html": drawing.svg}
+
     # -- inside
+
+    def _forge(self) -> forge.Forge:
+        if not (self.home / workspace.FORGE / forge.NOTE).is_file():
+            raise Refusal("There is no forge in this module.")
+        return forge.Forge(self.home / workspace.FORGE)
+
+    def _start_colleagues(self, *, now: bool = False) -> None:
+        """Where a forge belongs to the world, let its reviewers and pipelines react to pushes from now on.
+
+        now: also wait until they have done so for all that is new.
+        """
+        module = self._module_here()
+        if module is None or not module.forge:
+            return
+        if "lesson" in workspace.twists_of(self.home):
+            os.environ[CLOCK] = workspace.LESSON_TIME
+        try:
+            if self._colleagues is None:
+                self._colleagues = contextlib.ExitStack()
+                self._colleagues.enter_context(reactions.Worker(self._forge()))
+            if now:
+                self._forge().react(patience=30)
+        except ForgeError as error:
+            raise Refusal(f'{error} opslab.reset("{module.number}") makes a new forge.') from None
 
     def _start_cloud(self, tell: Tell, port: int = 0) -> cloud.Cloud | None:
         """The AWS organisation of this world, started where it does not run; None where the module has none."""

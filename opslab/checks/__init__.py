@@ -117,7 +117,7 @@ class Task:
 class Module:
     """A module: its number ('01'), topic (the stem without the number), title.
 
-    graded: False for a mere try-out. cloud: whether an AWS organisation belongs to its world.
+    graded: False for a mere try-out. cloud, forge: whether an AWS organisation, a git forge belongs to its world.
     draws_after: the task and the expectation that have to hold before the trust graph is drawn in the assignment's world.
     """
 
@@ -126,6 +126,7 @@ class Module:
     title: str
     graded: bool = True
     cloud: bool = False
+    forge: bool = False
     draws_after: tuple[str, str] | None = None
     tasks: list[Task] = field(default_factory=list)
 
@@ -346,10 +347,7 @@ class Trial:
 
         The learner's own workspace is never run in: whatever the answer does to its world, it does there.
         """
-        folder = Path(
-            self._exits.enter_context(tempfile.TemporaryDirectory(prefix="opslab-", ignore_cleanup_errors=True))
-        )
-        home = folder / "home"
+        home = self.folder() / "home"
         workspace.build(
             self.module.stem, home, self.unseen if seed is None else seed, twists={*self.twists, *twists}, **size
         )
@@ -374,6 +372,12 @@ class Trial:
             )
 
         return self.once(f"cloud at_start={at_start}", start)
+
+    def folder(self) -> Path:
+        """A new, empty folder that goes with the trial."""
+        return Path(
+            self._exits.enter_context(tempfile.TemporaryDirectory(prefix="opslab-", ignore_cleanup_errors=True))
+        )
 
     def run(
         self,

@@ -32,6 +32,11 @@ NOTE = ".opslab.json"
 FOLDERS = ("bin", "answers", ".config")
 """Folders that every workspace has from the start."""
 
+FORGE = "forge"
+"""The folder of a workspace's git forge, where it has one."""
+
+LESSON_TIME = "2026-11-17T09:00:00Z"
+
 NOWHERE = 9
 """The port AWS clients are sent to as long as no sandbox is running: the discard port of this machine, where nobody listens."""
 
@@ -79,7 +84,19 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         "OPSLAB_WORLD": home,
+        **_forge(home),
         **(extra or {}),
+    }
+
+
+def _forge(home: str) -> dict[str, str]:
+    """Where there is a forge on the desk, what lets git find it as forge:group/name (see git-config, `url.<base>.insteadOf`)."""
+    if not Path(home, FORGE).is_dir():
+        return {}
+    return {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{home}/{FORGE}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "forge:",
     }
 
 

@@ -1,0 +1,90 @@
+"""Task 2.5: sixty commits, and somewhere among them the number of rows was halved."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from opslab.scenarios.merge_requests.people import history
+from opslab.worlds.forge.forge import Forge
+from opslab.worlds.forge.repository import Repository
+
+NAME = "analytics/clicks"
+COUNT = 60
+ROWS = 240
+SUBJECTS = (
+    "Name the columns as the dashboard does", "Trim white space", "Shorter names", "Sort by time", "Say where the data are from",
+    "Move the limit into a constant", "Drop rows without a page", "Round half up", "Explain the partner codes", "Fewer imports",
+    "Read the file once", "Spell Poznań right", "Quote the separator", "Use the new header", "Leave a note for the night shift",
+    "Drop clicks of our own tests", "Less noise in the log", "One function for each step", "Follow the style guide",
+    "Handle an empty file",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a history looks like: the numbers (from 1) of the commit that halves the rows and of those that do not run."""
+
+    culprit: int
+    broken: tuple[int, ...]
+
+
+def story(seed: int, broken: int = 4) -> Story:
+    """The history of a seed. broken: so many commits do not run, some of them next to the culprit."""
+    rng = random.Random(f"halved {seed}")
+    culprit = rng.randint(18, 46)
+    near = [culprit - 2, culprit + 3, culprit + 4, culprit - 7, culprit + 9]
+    return Story(culprit, tuple(sorted(near[:broken])))
+
+
+def sample(seed: int) -> str:
+    """The clicks that every commit counts."""
+    rng = random.Random(f"sample {seed}")
+    lines = ["time,page,partner"]
+    for number in range(ROWS):
+        page = (
+            rng.choice(("/bikes", "/chairs", "/lamps", "/cars", ""))
+            if number % 30 == 0
+            else rng.choice(("/bikes", "/cars"))
+        )
+        lines.append(
+            f"2026-11-16T{number // 60:02d}:{number % 60:02d}:00Z,{page},{rng.choice(('otter', 'plum', 'maple'))}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _program(notes: list[str], steps: dict[str, bool], broken: bool) -> str:
+    body = ['    rows = list(csv.DictReader(open("sample.csv")))']
+    if steps["pages"]:
+        body.append('    rows = [row for row in rows if row["page"]]')
+    if steps["halved"]:
+        body.append("    rows = rows[::2]")
+    body.append("    return rows" + (" if" if broken else ""))
+    comments = "".join(f"# {note}\n" for note in notes[-6:])
+    return (
+        '"""How many clicks were loaded? python count_rows.py prints it."""\n\n'
+        f"import csv\n\n{comments}\n\ndef load():\n" + "\n".join(body) + '\n\n\nprint("rows:", len(load()))\n'
+    )
+
+
+def put(repository: Repository, seed: int, told: Story) -> list[str]:
+    """Put a history on main. Returns the ids of its commits, the first one first."""
+    rng = random.Random(f"halved commits {seed}")
+    commits, notes = [], []
+    steps = {"pages": False, "halved": False}
+    for number in range(1, COUNT + 1):
+        subject = rng.choice(SUBJECTS)
+        steps["pages"] = steps["pages"] or number == 9
+        steps["halved"] = steps["halved"] or number == told.culprit
+        notes.append(f"{number}: {subject.lower()}")
+        files = {"count_rows.py": _program(notes, steps, number in told.broken)}
+        if number == 1:
+            files |= {"sample.csv": sample(seed), "README.md": "# clicks\n\n`python count_rows.py`\n"}
+        who = rng.choice(("hania", "kasia", "pawel", "iwo"))
+        commits.append((who, f"{subject} ({number})", files))
+    return history(repository, commits, hours=9)
+
+
+def build(forge: Forge, seed: int) -> None:
+    """Put the repository there."""
+    put(forge.create(NAME), seed, story(seed))
