@@ -241,6 +241,7 @@ def is_vague(title: str) -> bool:
 
 @rule("title")
 def title(review: Review) -> Iterator[Finding]:
+    """The title says what changes."""
     if is_vague(review.record["title"]):
         shown = review.record["title"]
         yield Finding(f"The title “{shown}” does not tell me what changes. Can it say that, in five to ten words?")
@@ -248,12 +249,14 @@ def title(review: Review) -> Iterator[Finding]:
 
 @rule("description")
 def description(review: Review) -> Iterator[Finding]:
+    """The description says why."""
     if len(review.record["description"].split()) < 5:
         yield Finding("What is this for, and how did you check it? Two sentences in the description would help me.")
 
 
 @rule("commit-message")
 def commit_message(review: Review) -> Iterator[Finding]:
+    """Each commit's message will tell something in half a year."""
     vague = [commit for commit in review.commits if is_vague(commit.subject)]
     if vague:
         names = ", ".join(f"{commit.sha[:8]} “{commit.subject[:60]}”" for commit in vague[:3])
@@ -265,6 +268,7 @@ def commit_message(review: Review) -> Iterator[Finding]:
 
 @rule("large-file")
 def large_file(review: Review) -> Iterator[Finding]:
+    """No commit of the branch brings a large file along."""
     there = {change.path for change in review.present()}
     # A squashed merge takes only the result along; any other keeps each commit, and with it each file, for ever.
     for path, size in review.stored():
@@ -287,6 +291,7 @@ def large_file(review: Review) -> Iterator[Finding]:
 
 @rule("notebook-output")
 def notebook_output(review: Review) -> Iterator[Finding]:
+    """Notebooks come without outputs."""
     for change in review.present(".ipynb"):
         try:
             cells = json.loads(review.text(change.path))["cells"]
@@ -312,6 +317,7 @@ SECRETS = {
 
 @rule("secret")
 def secret(review: Review) -> Iterator[Finding]:
+    """No commit of the branch holds a key or a password."""
     there = {patch.path: [line for line in patch.lines if line.sign == "+"] for patch in review.patches}
     for path, text in review.written():
         for what, pattern in SECRETS.items():
@@ -401,6 +407,7 @@ def _texts(patch: Patch, sign: str) -> set[str]:
 
 @rule("select-star", negotiable=True)
 def select_star(review: Review) -> Iterator[Finding]:
+    """A query names its columns, or says why not."""
     for change in review.present(".sql"):
         lines = [line for line in review.patch(change.path).lines if line.sign == "+"]
         if not any("*" in line.text for line in lines):
@@ -420,6 +427,7 @@ def select_star(review: Review) -> Iterator[Finding]:
 
 @rule("conflict-marker")
 def conflict_marker(review: Review) -> Iterator[Finding]:
+    """No marks of a conflict are left."""
     for patch in review.patches:
         for line in patch.lines:
             if line.sign == "+" and re.match(r"(<{7}|>{7})( |$)", line.text):
