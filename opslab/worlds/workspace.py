@@ -90,13 +90,18 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
 
 
 def _forge(home: str) -> dict[str, str]:
-    """Where there is a forge on the desk, what lets git find it as forge:group/name (see git-config, `url.<base>.insteadOf`)."""
+    """Where there is a forge on the desk, what lets git find it as forge:group/name (see git-config, `url.<base>.insteadOf`).
+
+    In a lesson the clock of git and forge stands still, so that the ids of commits are the same each time.
+    """
     if not Path(home, FORGE).is_dir():
         return {}
+    clock = ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "FORGE_CLOCK") if "lesson" in twists_of(home) else ()
     return {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{home}/{FORGE}/.insteadOf",
         "GIT_CONFIG_VALUE_0": "forge:",
+        **dict.fromkeys(clock, LESSON_TIME),
     }
 
 
