@@ -189,7 +189,7 @@ def _keep_what_is_overwritten() -> None:
             before = path.read_text() if path.is_file() and "-a" not in line.split() else None
             if before is not None and before not in (cell, written.get(path)):
                 kept = _copy_aside(path)
-                print(f"{line.strip()} had been changed outside of this cell; that version is kept in {_shown(kept)}")
+                print(f"{line.strip()} held something else; that version is kept in {_shown(kept)}")
         plain(line, cell)
         written[path] = cell
 

@@ -6,6 +6,8 @@ A test file takes them over with `from graded import *` and says what they are t
     SEEDS = (1, 2, 3)
     def words(seed): …            # what stands for {{…}} in the answers
     SLOW = ("1.1", "1.4")         # optional: tasks whose later cases wait for `make test`
+    EVERYWHERE = ("1.3",)         # optional: tasks whose answers need no Linux
+    ELSEWHERE = {"1.1": ["…"]}    # optional: what is enough to ask in other worlds, where a whole task takes long
     def template(seed): …         # optional: a desk that is quicker to make
 """
 
@@ -27,7 +29,11 @@ from opslab import checks
 from opslab.worlds import workspace
 
 __all__ = [
+    "built",
     "desk",
+    "in_one_line",
+    "judged",
+    "linux",
     "pytest_generate_tests",
     "test_a_right_answer_is_right_in_other_worlds",
     "test_an_answer_is_judged_as_it_deserves",
@@ -55,19 +61,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     test, of = metafunc.function.__name__, metafunc.module
     if test not in __all__:
         return
-    cases = replay.cases(of.STEM)
-    slow = getattr(of, "SLOW", ())
+    cases = everything = replay.cases(of.STEM)
+    slow, anywhere = getattr(of, "SLOW", ()), getattr(of, "EVERYWHERE", ())
     tasks = [task.id for task in checks.load(of.STEM[:2]).tasks]
     seeds: list[int] = list(of.SEEDS)
     if test == "test_a_right_answer_is_right_in_other_worlds":
         cases, seeds = [next(c for c in cases if c.right and c.task == task) for task in tasks], seeds[1:]
     elif test == "test_hidden_worlds_keep_right_answers_right":
-        cases = [c for c in cases if c.right and checks.hidden_worlds(hidden(of), c.task)]
-    everything = replay.cases(of.STEM)
+        cases, slow = [c for c in cases if c.right and checks.hidden_worlds(hidden(of), c.task)], tasks
     marked = [
         pytest.param(
             case,
-            marks=[linux] + [pytest.mark.slow] * (case.task in slow and repeats(case, everything)),
+            marks=[linux] * (case.task not in anywhere)
+            + [pytest.mark.slow] * (case.task in slow and repeats(case, everything)),
             id=str(case),
         )
         for case in cases
@@ -83,7 +89,8 @@ def hidden(of: ModuleType) -> Path:
 
 
 @functools.cache
-def _template(stem: str, seed: int) -> Path:
+def built(stem: str, seed: int) -> Path:
+    """A desk as it is at the start, made once a process: to be copied, not to be changed."""
     return workspace.build(stem, Path(tempfile.mkdtemp(prefix="opslab-template-")) / "home", seed)
 
 
@@ -93,7 +100,7 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..
     of = request.module
 
     def make(*cases: replay.Case, seed: int = 1) -> Path:
-        template = of.template(seed) if hasattr(of, "template") else _template(of.STEM, seed)
+        template = of.template(seed) if hasattr(of, "template") else built(of.STEM, seed)
         home = tmp_path / f"desk-{seed}"
         shutil.copytree(template, home, symlinks=True)
         for case in cases:
@@ -117,7 +124,7 @@ def in_one_line(report: checks.Report) -> None:
 
 
 def test_an_answer_is_judged_as_it_deserves(case: replay.Case, desk):
-    report = replay.ask(case, desk(case))
+    report = replay.ask(case, desk(case, seed=case.seed))
     found = replay.differences(case, report)
     assert not found, "\n".join([case.settings.get("note", ""), *found])
     in_one_line(report)
@@ -148,8 +155,9 @@ def test_an_untouched_workspace_scores_nothing(task: str, seed: int, desk):
     in_one_line(report)
 
 
-def test_a_right_answer_is_right_in_other_worlds(case: replay.Case, seed: int, desk):
-    report = checks.run(case.task, desk(case, seed=seed), only=case.asked)
+def test_a_right_answer_is_right_in_other_worlds(case: replay.Case, seed: int, desk, request):
+    only = getattr(request.module, "ELSEWHERE", {}).get(case.task, case.asked)
+    report = checks.run(case.task, desk(case, seed=seed), only=only)
     assert set(judged(report).values()) == {"met"}, [result.say for result in report.results if result.say]
 
 

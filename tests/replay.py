@@ -103,7 +103,13 @@ class Case:
     def policies(self) -> set[str]:
         """The names of its files that are for calls, and not for the workspace."""
         calls = self.settings.get("calls", [])
-        own = {str(value)[1:] for call in calls if isinstance(call, dict) for value in call.values() if str(value)[:1] == "@"}
+        own = {
+            str(value)[1:]
+            for call in calls
+            if isinstance(call, dict)
+            for value in call.values()
+            if str(value)[:1] == "@"
+        }
         return own | (self.base.policies if self.base else set())
 
     @property
@@ -116,6 +122,11 @@ def cases(stem: str) -> list[Case]:
     """Every case of a module, in order."""
     folders = sorted(path for path in (ANSWERS / stem).glob("*/*/*") if path.is_dir())
     return [Case(folder) for folder in folders]
+
+
+def named(stem: str, path: str) -> Case:
+    """The case of this path: `1.2/right/plain`."""
+    return next(case for case in cases(stem) if str(case) == path)
 
 
 def put(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...] = ()) -> None:

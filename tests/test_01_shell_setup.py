@@ -8,15 +8,15 @@ import os
 import re
 import shutil
 import socket
-import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import replay
 from conftest import ROOT
+from graded import *
 
 from opslab import checks, jail
 from opslab.scenarios import shell_setup as scenario
@@ -68,11 +68,14 @@ def words(seed: int) -> dict[str, str]:
     }
 
 
-MODULE = checks.load("01")
-TASKS = [task.id for task in MODULE.tasks]
+SEEDS = (1, 2, 3)
+SLOW = ("1.1", "1.4")
+EVERYWHERE = ("1.3",)
+# What 1.1 asks about the shell has nothing to do with the seed; one expectation shows that the world is there.
+ELSEWHERE = {"1.1": ["prompt_branch"]}
+TASKS = [task.id for task in checks.load("01").tasks]
 CASES = replay.cases(STEM)
-RIGHT = [case for case in CASES if case.right]
-FIRST_RIGHT = [next(case for case in RIGHT if case.task == task) for task in TASKS]
+named = functools.partial(replay.named, STEM)
 
 
 @functools.cache
@@ -81,117 +84,15 @@ def template(seed: int) -> Path:
     return workspace.build(STEM, Path(tempfile.mkdtemp(prefix="opslab-template-")) / "home", seed, lines=10)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _remove_templates() -> Iterator[None]:
-    template.cache_clear()
-    yield
-    for seed in SEEDS:
-        shutil.rmtree(template(seed).parent)
-
-
-SEEDS = (1, 2, 3)
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a workspace as it is at the start, or with the answers of cases in it."""
-
-    def make(*cases: replay.Case, seed: int = 1) -> Path:
-        home = tmp_path / f"desk-{seed}"
-        shutil.copytree(template(seed), home, symlinks=True)
-        for case in cases:
-            replay.put(case, home, words(seed))
-        return home
-
-    return make
-
-
-def named(path: str) -> replay.Case:
-    """The case of this path: `1.2/right/plain`."""
-    return next(case for case in CASES if str(case) == path)
-
-
-def judged(report: checks.Report) -> dict[str, str]:
-    """How each expectation came out, in a word: met, waiting, fault, or the name of the Miss."""
-    return {result.id: result.name if result.state == "missed" else result.state for result in report.results}
-
-
-def in_one_line(report: checks.Report) -> None:
-    """Nothing in it looks like a fault of the course or takes more than a line to say."""
-    for result in report.results:
-        assert result.state != "fault", result.say
-        assert "\n" not in result.say
-        assert "Traceback" not in result.say + result.got
-
-
-# ---- answers, right and wrong ---------------------------------------------------------------------------------------
-
-
-# Elsewhere there is no full jail, an older bash, and completion lies in other places.
-linux = pytest.mark.skipif(sys.platform != "linux", reason="these answers are written for Linux and its jail")
-
-
-def repeats(case: replay.Case) -> bool:
-    """Whether earlier cases have shown all that this one shows; what takes long is not repeated for a quick look."""
-    earlier = [other for other in CASES[: CASES.index(case)] if other.task == case.task]
-    if case.right:
-        return any(other.right for other in earlier)
-    return case.missed.items() <= {item for other in earlier for item in other.missed.items()}
-
-
-def parameter(case: replay.Case):
-    """A case as a parameter of a test."""
-    slow = case.task in ("1.1", "1.4") and repeats(case)
-    return pytest.param(case, marks=[linux] * (case.task != "1.3") + [pytest.mark.slow] * slow, id=str(case))
-
-
-@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
-def test_an_answer_is_judged_as_it_deserves(case: replay.Case, desk, monkeypatch):
-    if "rc-hangs" in case.missed.values():
+@pytest.fixture(autouse=True)
+def soon_out_of_patience(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An rc file that hangs on purpose is not waited for as long as one of a learner."""
+    case = getattr(request.node, "callspec", None) and request.node.callspec.params.get("case")
+    if case and "rc-hangs" in case.missed.values():
         monkeypatch.setitem(shell.Terminal.__init__.__kwdefaults__, "patience", 3.0)
-    home = desk(case)
-    report = replay.ask(case, home)
-    assert not replay.differences(case, report), "\n".join(
-        [case.settings.get("note", ""), *replay.differences(case, report)]
-    )
-    in_one_line(report)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_there_are_enough_answers(task: str):
-    mine = [case for case in CASES if case.task == task]
-    assert sum(case.right for case in mine) >= 3
-    assert sum(not case.right for case in mine) >= 5
-    assert all(case.settings.get("note") for case in mine if not case.right), "say what people think who write this"
-
-
-def test_every_named_misconception_is_produced_by_an_answer():
-    produced = {name for case in CASES for name in case.missed.values()}
-    assert replay.names_of_misses(STEM) - produced == set()
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_every_expectation_is_missed_by_an_answer(task: str):
-    missed = {id for case in CASES if case.task == task for id in case.missed}
-    assert missed == {expectation.id for expectation in MODULE.find(task).expectations}
-
-
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("seed", SEEDS)
-def test_an_untouched_workspace_scores_nothing(task: str, seed: int, desk):
-    report = checks.run(task, desk(seed=seed))
-    assert report.score == 0
-    in_one_line(report)
-
-
-@linux
-@pytest.mark.parametrize("seed", [seed for seed in SEEDS if seed != 1])
-@pytest.mark.parametrize("case", FIRST_RIGHT, ids=str)
-def test_right_answers_are_right_in_other_worlds(case: replay.Case, seed: int, desk):
-    home = desk(case, seed=seed)
-    # What 1.1 asks about the shell has nothing to do with the seed; one expectation shows that the world is there.
-    report = checks.run(case.task, home, only=["prompt_branch"] if case.task == "1.1" else None)
-    assert set(judged(report).values()) == {"met"}
+# ---- answers, right and wrong: what `graded` does not ask -------------------------------------------------------------
 
 
 OF_THE_SEED = [case for case in CASES if not case.right and (case.task == "1.3" or "nowhere_else" in case.missed)]
@@ -211,18 +112,6 @@ def test_another_persons_answer_is_not_right_in_this_world(desk, tmp_path):
 
 
 HIDDEN = ROOT / "solutions" / STEM / "hidden.toml"
-
-
-HARDER = [case for case in RIGHT if checks.hidden_worlds(HIDDEN, case.task)]
-
-
-@linux
-@pytest.mark.parametrize("case", [pytest.param(c, marks=[pytest.mark.slow] * repeats(c), id=str(c)) for c in HARDER])
-def test_hidden_worlds_keep_right_answers_right(case: replay.Case, desk):
-    home = desk(case)
-    for world in checks.hidden_worlds(HIDDEN, case.task):
-        report = checks.run(case.task, home, unseen=world["unseen"], twists=world.get("twists", ()), graded=True)
-        assert set(judged(report).values()) == {"met"}
 
 
 @linux

@@ -60,7 +60,7 @@ def test_edges_and_reasons(aws: Organisation) -> None:
         ("platform/robot", "production/writer"),
     }
     edge = found["staging/deploy", "production/writer"]
-    assert edge.needs == "with the ExternalId load-9"
+    assert edge.needs == "with an ExternalId"
     assert (
         "become, inline in role deploy" in edge.reason and "the account staging and the account platform" in edge.reason
     )
@@ -98,7 +98,7 @@ def test_the_picture(aws: Organisation) -> None:
     assert len(arrows) == len(graph.edges)
     assert sum(arrow.get("class") == "p" for arrow in arrows) == 2
     shown = " ".join(text.text for text in picture.iter(f"{name}text"))
-    for word in ("staging · 111111111111", "user ana", "role writer", "with the ExternalId load-9"):
+    for word in ("staging · 111111111111", "user ana", "role writer", "with an ExternalId"):
         assert word in shown
     assert picture.get("aria-labelledby").split()[0] == picture.find(f"{name}title").get("id")
     assert drawing._repr_html_() == drawing.svg

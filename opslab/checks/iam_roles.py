@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opslab import jail, wire
+from opslab import wire
 from opslab.checks import Miss, Module, Trial
 from opslab.scenarios.iam_roles import dots, let_in, loader, reports, triage, whoami
 from opslab.scenarios.iam_roles.names import CLICKS, PLATFORM, PRODUCTION, RAW, STAGING
@@ -317,11 +317,23 @@ def works(trial: Trial) -> None:
     raise Miss(f"It is stopped at: {call.text}.{more}{rest}", tried=f"as clicks-loader: {call.text}", got=_said(answer), wanted="it is done", name=name)  # fmt: skip
 
 
+NEIGHBOURS = ("incoming-archive", "warehouse-admin", "audit")
+"""Whose names only begin like those of the loader's own things."""
+
+
+def _is_neighbour(call: loader.Call) -> bool:
+    return any(word in call.text for word in NEIGHBOURS)
+
+
 def _drawn(trial: Trial, pool: tuple[loader.Call, ...]) -> list[loader.Call]:
-    """The requests to try: some of the pool, by the seed of what the learner has not seen; with the twist "all", all."""
-    if "all" in trial.twists:
-        return list(pool)
-    return random.Random(f"requests {trial.unseen}").sample(pool, round(len(pool) * 0.7))
+    """The requests to try: some of the pool, by the seed of what the learner has not seen; with the twist "all", all.
+
+    Neighbours are always among them, and come last: a Resource that takes in strangers as well is another mistake.
+    """
+    strangers = [call for call in pool if not _is_neighbour(call)]
+    if "all" not in trial.twists:
+        strangers = random.Random(f"requests {trial.unseen}").sample(strangers, round(len(strangers) * 0.7))
+    return strangers + [call for call in pool if _is_neighbour(call)]
 
 
 def _first_done(trial: Trial, pool: tuple[loader.Call, ...]) -> loader.Call | None:
@@ -337,7 +349,7 @@ def no_other_actions(trial: Trial) -> None:
 @enough.expects("and nothing with other people's things", points=1, needs="works")
 def no_other_things(trial: Trial) -> None:
     if call := _first_done(trial, loader.TOO_FAR):
-        neighbour = any(word in call.text for word in ("incoming-archive", "warehouse-admin", "audit"))
+        neighbour = _is_neighbour(call)
         more = " A * also takes in what only begins with the same letters." if neighbour else ""
         raise Miss(f"The loader can also {call.text}. Which Resource of your policy lets it?{more}", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="neighbour-too" if neighbour else "resource-too-wide")  # fmt: skip
 
@@ -376,27 +388,24 @@ across = module.task(
 )  # fmt: skip
 
 
-def _aws(trial: Trial, *command: str) -> jail.Done:
-    """Run the real aws CLI with the learner's profile, in the jail: a config file may hold commands."""
-    return trial.run(["aws", *command, "--profile", reports.PROFILE], home=trial.scratch(trial.seed))
-
-
 def _report_job(trial: Trial) -> Answer:
-    """Let the learner's profile fetch the orders."""
-    done = _aws(trial, "s3api", "get-object", "--bucket", reports.BUCKET, "--key", reports.ORDERS, "/dev/stdout")
+    """Let the learner's profile fetch the orders with the real aws CLI, in the jail: a config file may hold commands."""
+    fetch = ["s3api", "get-object", "--bucket", reports.BUCKET, "--key", reports.ORDERS, "/dev/stdout"]
+    done = trial.run(["aws", *fetch, "--profile", reports.PROFILE], home=trial.scratch(trial.seed))
     return Answer(done.code == 0 and "order_id" in done.out, "", (done.err or done.out).strip())
 
 
 def _as_agreed(trial: Trial) -> None:
-    """The job works; see to it that it works as report-bot, who becomes report-reader. Raises Miss."""
-    tried = f"aws sts get-caller-identity --profile {reports.PROFILE}"
-    arn = _aws(trial, "sts", "get-caller-identity", "--query", "Arn", "--output", "text").out.strip()
-    if f"{PRODUCTION}:assumed-role/report-reader/" not in arn:
-        raise Miss("The job gets its orders, and not as report-reader. The note names the role.", tried=tried, got=arn, wanted=f"arn:aws:sts::{PRODUCTION}:assumed-role/report-reader/…", name="another-role")  # fmt: skip
-    key = {"UserName": "report-bot", "AccessKeyId": trial.cloud().user(STAGING, "report-bot").key}
-    _administer(trial.cloud(), "staging", "iam", "update_access_key", **key, Status="Inactive")
+    """The job works; see to it that there is the role of the note, and that it comes as report-bot. Raises Miss."""
+    cloud = trial.cloud()
+    try:
+        cloud.role(PRODUCTION, "report-reader")
+    except wire.Refusal:
+        raise Miss("The job gets its orders, and there is no role report-reader in production. The note names the role.", tried="aws iam get-role --role-name report-reader --profile production-admin", got="no such role", wanted=reports.READER, name="another-role") from None  # fmt: skip
+    key = {"UserName": "report-bot", "AccessKeyId": cloud.user(STAGING, "report-bot").key}
+    _administer(cloud, "staging", "iam", "update_access_key", **key, Status="Inactive")
     without_bot = _report_job(trial)
-    _administer(trial.cloud(), "staging", "iam", "update_access_key", **key, Status="Active")
+    _administer(cloud, "staging", "iam", "update_access_key", **key, Status="Active")
     if without_bot.allowed:
         raise Miss("The job works with somebody else's keys. It has to come as report-bot: which profile is the source?", tried="switch report-bot's key off, and run the job", got="the orders", wanted="an error: without report-bot's key nothing goes", name="borrowed-keys")  # fmt: skip
 
@@ -471,6 +480,8 @@ def external_id(trial: Trial) -> None:
         admin = cloud.user(IDS[account], "administrator")
         admin.call("iam", "put_user_policy", UserName=name, PolicyName="check", PolicyDocument=policy)
     bot = cloud.user(STAGING, "report-bot")
+    if _denied(bot.assume(reports.READER, ExternalId=word)):
+        raise Miss("The role asks for another external id than the one that was agreed. Compare the trust policy and the profile with the note.", tried=f"as report-bot: aws sts assume-role --external-id {word}", got="a denial", wanted="credentials", name="another-external-id")  # fmt: skip
     for given, text in (
         ({}, "no external id"),
         ({"ExternalId": f"{word}0"}, "a wrong external id"),
@@ -535,16 +546,16 @@ def _powerful_strangers(cloud: Cloud) -> dict[str, Actor]:
         return _administer(cloud, "production", "iam", operation, **parameters)
 
     policy = {"PolicyName": "s3", "PolicyDocument": _document(Action="s3:*", Resource="*")}
-    name = "somebody-new"
-    administer("create_user", UserName=name)
-    administer("put_user_policy", UserName=name, **policy)
-    key = administer("create_access_key", UserName=name)["AccessKey"]
+    newcomer = "somebody-new"
+    administer("create_user", UserName=newcomer)
+    administer("put_user_policy", UserName=newcomer, **policy)
+    key = administer("create_access_key", UserName=newcomer)["AccessKey"]
     trusted = _document(Action="sts:AssumeRole", Principal={"Service": "ecs-tasks.amazonaws.com"})
-    administer("create_role", RoleName=name, AssumeRolePolicyDocument=trusted)
-    administer("put_role_policy", RoleName=name, **policy)
+    administer("create_role", RoleName=newcomer, AssumeRolePolicyDocument=trusted)
+    administer("put_role_policy", RoleName=newcomer, **policy)
     return {
         "user": Actor(cloud.endpoint, key["AccessKeyId"], key["SecretAccessKey"]),
-        "role": _role(cloud, "production", name),
+        "role": _role(cloud, "production", newcomer),
     }
 
 
@@ -610,7 +621,7 @@ def _judge(number: int) -> Callable[[Trial], None]:
                     "Not this layer. Read the message word by word, from its end, and compare the account in the caller's ARN with that of the resource.",
                 )
             raise Miss(say, tried=tried, got=layer, wanted="another layer", name=name)
-        if mend not in triage.LETTERS or not mend:
+        if mend not in (*triage.LETTERS,):
             raise Miss("The layer is right. Now the mend: one letter, a to d.", tried=f"read ~/{TRIAGE}", got=mend or "nothing", wanted="a, b, c or d", name="no-letter")  # fmt: skip
         if mend != one.right:
             wider = one.mends[mend] is one.case.wider

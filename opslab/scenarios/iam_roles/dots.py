@@ -90,7 +90,8 @@ def furnish(aws: Organisation) -> None:
     del no_kim["Resource"]
     production.role("oncall", document(*trust(*at_oncall)["Statement"], no_kim), _may(writer), path=PATH)
     from_staging = trust(f"arn:aws:iam::{STAGING}:root") if here == "backup" else trust(oncall)
-    production.role("backup", from_staging, _may(writer), path=PATH)
+    # Where the writer trusts its whole account, a permission would be one more way.
+    production.role("backup", from_staging, {} if here == "readers" else _may(writer), path=PATH)
     production.role("readers", trust(_user("nils")), _may(writer) if here == "readers" else {}, path=PATH)
 
     production.bucket(BUCKET)

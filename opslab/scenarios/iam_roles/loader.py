@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from opslab.scenarios.iam_roles.names import CLICKS, DAY, RAW, REGION, STAGING, Profile, of_role, role, user
-from opslab.worlds.aws.seeding import Furnisher, document, statement, trust
+from opslab.worlds.aws.seeding import Furnisher, allow, document, statement, trust
 
 if TYPE_CHECKING:
     from opslab.worlds.aws.organisation import Organisation
@@ -46,6 +46,7 @@ def furnish(aws: Organisation) -> None:
     # The administrator is there so that people can try what the job may do.
     trusted = document(*trust(service=SERVICE)["Statement"], *trust(user(STAGING, "administrator"))["Statement"])
     staging.role(NAME, trusted, description="Loads clicks every hour")
+    staging.role("debug", trust(f"arn:aws:iam::{STAGING}:root"), {"look": allow(["s3:Get*", "s3:List*"])})
     staging.role("payments-loader", trust(service="ecs-tasks.amazonaws.com"), {"read": document(
         statement("Allow", "kinesis:Get*", f"arn:aws:kinesis:{REGION}:{STAGING}:stream/payments-live")
     )})  # fmt: skip
@@ -151,7 +152,7 @@ TOO_WILD = (  # things that a loader has nothing to do with
     Call("list the users of the account", "iam", "list_users", {}),
     Call("give itself a policy", "iam", "put_role_policy", {"RoleName": NAME, "PolicyName": "more", "PolicyDocument": '{"Version":"2012-10-17","Statement":[]}'}),
     Call("create an access key", "iam", "create_access_key", {"UserName": "administrator"}),
-    Call("become another role", "sts", "assume_role", {"RoleArn": role(STAGING, "marts-admin"), "RoleSessionName": "check"}),
+    Call("become another role", "sts", "assume_role", {"RoleArn": role(STAGING, "debug"), "RoleSessionName": "check"}),
     Call("read the feature flags", "ssm", "get_parameter", {"Name": "/targ/feature-flags"}),
     Call("list DynamoDB tables", "dynamodb", "list_tables", {}),
     Call("list the databases of Glue", "glue", "get_databases", {}),

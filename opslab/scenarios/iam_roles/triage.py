@@ -326,6 +326,10 @@ def _ruta(f: dict[str, Furnisher]) -> None:
     deny = statement("Deny", "s3:PutObject", f"{S3}targ-uploads-staging/*")
     f["staging"].bucket("targ-uploads-staging")
     f["staging"].group("read-only-trial", {"no-writing": document(deny)})
+    # Somebody else is on trial as well: the wider mend lets him write, too.
+    f["staging"].user(
+        "pavel", {"uploads": allow("s3:PutObject", f"{S3}targ-uploads-staging/pavel/*")}, groups=["read-only-trial"]
+    )
     f["staging"].user(
         "ruta", {"uploads": allow("s3:PutObject", f"{S3}targ-uploads-staging/ruta/*")}, groups=["read-only-trial"]
     )
@@ -424,7 +428,7 @@ def _scheduler(name: str, session: str) -> Callable[[str, int], list[Profile]]:
     def found(profile: str, seed: int) -> list[Profile]:
         return [
             Profile(profile, {}, *session_keys(seed, STAGING, name, session)),
-            of_user(f"{profile}-scheduler", seed, STAGING, "scheduler"),
+            of_user(f"{profile}-scheduler", seed, STAGING, f"{name}-scheduler"),
         ]
 
     return found
@@ -442,27 +446,22 @@ def _new_session(name: str, policy: Document | None) -> str:
     )
 
 
-def _sessions(f: dict[str, Furnisher]) -> None:
-    if "scheduler" not in f["staging"].iam.users:
-        f["staging"].user("scheduler")
-
-
 def _nightly(f: dict[str, Furnisher]) -> None:
-    _sessions(f)
+    f["staging"].user("nightly-scheduler")
     f["staging"].bucket("targ-nightly-staging", {"in/1.csv": "id\n"})
     may = allow(
         ["s3:GetObject", "s3:ListBucket", "s3:DeleteObject"],
         [f"{S3}targ-nightly-staging", f"{S3}targ-nightly-staging/*"],
     )
-    f["staging"].role("nightly", trust(user(STAGING, "scheduler")), {"nightly": may})
+    f["staging"].role("nightly", trust(user(STAGING, "nightly-scheduler")), {"nightly": may})
     f["staging"].session("nightly", "nightly", policy=allow("s3:ListBucket", f"{S3}targ-nightly-staging"))
 
 
 def _mailer(f: dict[str, Furnisher]) -> None:
-    _sessions(f)
+    f["staging"].user("mailer-scheduler")
     f["staging"].queue("mails")
     f["staging"].role(
-        "mailer", trust(user(STAGING, "scheduler")), {"mails": allow("sqs:*", _arn("sqs", STAGING, "mails"))}
+        "mailer", trust(user(STAGING, "mailer-scheduler")), {"mails": allow("sqs:*", _arn("sqs", STAGING, "mails"))}
     )
     f["staging"].session("mailer", "nightly", policy=allow("sqs:GetQueueAttributes"))
 
@@ -477,8 +476,8 @@ CASES += [
         _new_session("nightly", allow(["s3:ListBucket", "s3:GetObject"], [f"{S3}targ-nightly-staging", f"{S3}targ-nightly-staging/*"])),
         _new_session("nightly", None),
         (_put("role", "nightly", "staging", allow("s3:*", f"{S3}targ-nightly-staging/*")),
-         _put("user", "scheduler", "staging", allow("s3:GetObject", f"{S3}targ-nightly-staging/*"))),
-        ("*:role/nightly", "*:user/scheduler"),
+         _put("user", "nightly-scheduler", "staging", allow("s3:GetObject", f"{S3}targ-nightly-staging/*"))),
+        ("*:role/nightly", "*:user/nightly-scheduler"),
     ),
     Case(
         "session-sqs", "session",
@@ -488,7 +487,7 @@ CASES += [
         _new_session("mailer", allow(["sqs:GetQueueAttributes", "sqs:SendMessage"], _arn("sqs", STAGING, "mails"))),
         _new_session("mailer", EVERYTHING),
         (_put("role", "mailer", "staging", EVERYTHING), _new_session("mailer", allow("sqs:ReceiveMessage"))),
-        ("*:role/mailer", "*:user/scheduler"),
+        ("*:role/mailer", "*:user/mailer-scheduler"),
     ),
 ]  # fmt: skip
 

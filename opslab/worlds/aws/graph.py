@@ -159,7 +159,7 @@ def _edge(aws: Organisation, source: Node, caller: Caller, target: Node) -> Edge
             reason = f"its own policy allows it ({decision.policy.name}), and the role trusts {_trusts(aws, target)}"
         else:
             reason = f"the role trusts {_trusts(aws, target)}"
-        return Edge(source.name, target.name, reason, f"with the ExternalId {external}" if external else "")
+        return Edge(source.name, target.name, reason, "with an ExternalId" if external else "")
     return None
 
 
