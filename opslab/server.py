@@ -154,9 +154,9 @@ class World:
                 with contextlib.suppress(FileExistsError):
                     (self.home / folder).mkdir()
         # A folder of this task may hold files of another one, which stay.
-        others = {path for other in module.tasks if other is not task for path in other.files} - set(task.files)
+        others = {path for other in module.tasks if other is not task for path in other.files} - set(files)
         for path in others:
-            if kept and any(path.startswith(f"{folder}/") for folder in task.files):
+            if kept and any(path.startswith(f"{folder}/") for folder in files):
                 workspace.copy_answer(Path(kept), self.home, path)
         if aws:
             aws.ask("reset", without=list(task.cloud))

@@ -74,6 +74,7 @@ class Task:
     cloud: patterns of ARNs (`arn:aws:iam::*:role/loader`): what a reset brings back to the start in the AWS organisation.
     sections: of files with [sections] that other tasks write to as well, the pattern of the sections that a reset brings back
         (`{".aws/config": "profile case-*"}`).
+    stays: those of `files` that a reset leaves as they are: notes about a world that is to be put back under them.
     uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
     """
 
@@ -84,6 +85,7 @@ class Task:
     uses: Sequence[str] = ()
     cloud: Sequence[str] = ()
     sections: Mapping[str, str] = field(default_factory=dict)
+    stays: Sequence[str] = ()
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
@@ -154,9 +156,10 @@ class Module:
         uses: Sequence[str] = (),
         cloud: Sequence[str] = (),
         sections: Mapping[str, str] | None = None,
+        stays: Sequence[str] = (),
     ) -> Task:
         """Declare a task; tasks keep the order in which they are declared."""
-        task = Task(id, title, hints, files, uses, cloud, sections or {})
+        task = Task(id, title, hints, files, uses, cloud, sections or {}, stays)
         self.tasks.append(task)
         return task
 

@@ -15,7 +15,7 @@ from typing import Any
 from opslab import wire
 from opslab.checks import Miss, Module, Trial
 from opslab.scenarios.iam_roles import dots, let_in, loader, reports, triage, whoami
-from opslab.scenarios.iam_roles.names import CLICKS, PLATFORM, PRODUCTION, RAW, STAGING
+from opslab.scenarios.iam_roles.names import CLICKS, PLATFORM, PRODUCTION, RAW, STAGING, role
 from opslab.worlds.aws.cloud import Actor, Answer, Cloud
 
 module = Module("03", "iam_roles", "IAM roles", cloud=True, draws_after=("3.6", "paths"))
@@ -317,7 +317,7 @@ def works(trial: Trial) -> None:
     raise Miss(f"It is stopped at: {call.text}.{more}{rest}", tried=f"as clicks-loader: {call.text}", got=_said(answer), wanted="it is done", name=name)  # fmt: skip
 
 
-NEIGHBOURS = ("incoming-archive", "warehouse-admin", "audit")
+NEIGHBOURS = ("incoming-archive", "clean-archive", "warehouse-admin", "audit")
 """Whose names only begin like those of the loader's own things."""
 
 
@@ -351,7 +351,7 @@ def no_other_things(trial: Trial) -> None:
     if call := _first_done(trial, loader.TOO_FAR):
         neighbour = _is_neighbour(call)
         more = " A * also takes in what only begins with the same letters." if neighbour else ""
-        raise Miss(f"The loader can also {call.text}. Which Resource of your policy lets it?{more}", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="neighbour-too" if neighbour else "resource-too-wide")  # fmt: skip
+        raise Miss(f"The loader can also {call.text}. Which Resource, or which Condition, of your policy lets it?{more}", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="neighbour-too" if neighbour else "resource-too-wide")  # fmt: skip
 
 
 @enough.expects("and nothing else in the account", points=0.5, needs="works")
@@ -443,7 +443,7 @@ def report_runs(trial: Trial) -> None:
         else:
             name, say = (
                 "not-on-the-list",
-                "report-reader may read, and the bucket turns it away: its policy knows a list, and the role is not on it.",
+                "report-reader may read, and the bucket turns it away: its policy knows a list, and the role is not on it. The list takes the role's own ARN, …:role/report-reader; the one in AWS's message is that of a session.",
             )
     raise Miss(say, tried=tried, got=answer.message, wanted="the orders", name=name)
 
@@ -473,13 +473,17 @@ def _profile_is_sane(trial: Trial) -> None:
 )
 def external_id(trial: Trial) -> None:
     cloud, word = trial.cloud(), reports.external_id(trial.seed)
+    bot = cloud.user(STAGING, "report-bot")
+    _administer(cloud, "production", "iam", "create_role", RoleName="not-for-the-bot", AssumeRolePolicyDocument=_document(Action="sts:AssumeRole", Principal={"AWS": STAGING}))  # fmt: skip
+    for other in (role(STAGING, "debug"), role(PRODUCTION, "not-for-the-bot")):
+        if not _denied(bot.assume(other)):
+            raise Miss("report-bot can become other roles, too: every role that trusts its account. Name the one role in its policy.", tried=f"as report-bot: aws sts assume-role --role-arn {other}", got="credentials", wanted="a denial", name="bot-too-wide")  # fmt: skip
     people = (("staging", "report-bot"), ("staging", "intern"), ("staging", "notebook-server"), ("production", "dev"))
     for account, name in people:
         # Production cannot know what their own policies say, today or tomorrow. So the trust policy alone has to hold.
         policy = _document(Action="sts:AssumeRole", Resource="*")
         admin = cloud.user(IDS[account], "administrator")
         admin.call("iam", "put_user_policy", UserName=name, PolicyName="check", PolicyDocument=policy)
-    bot = cloud.user(STAGING, "report-bot")
     if _denied(bot.assume(reports.READER, ExternalId=word)):
         raise Miss("The role asks for another external id than the one that was agreed. Compare the trust policy and the profile with the note.", tried=f"as report-bot: aws sts assume-role --external-id {word}", got="a denial", wanted="credentials", name="another-external-id")  # fmt: skip
     for given, text in (
@@ -567,6 +571,7 @@ eight = module.task(
     "3.5",
     "Triage",
     files=[TRIAGE, "triage"],
+    stays=[TRIAGE],
     sections={CONFIG: "profile case-*", ".aws/credentials": "case-*"},
     cloud=sorted({pattern for case in triage.CASES for pattern in case.cloud}),
     hints=[
@@ -590,18 +595,21 @@ def _judge(number: int) -> Callable[[Trial], None]:
         layer = rows[str(number)]["layer"].lower().replace(" ", "-").replace("_", "-")
         mend = rows[str(number)]["mend"].lower().removesuffix(".sh")
         tried = f"triage/{number}/try.sh"
-        if not layer and not mend:
-            raise Miss(
-                "Still open.", tried=f"read ~/{TRIAGE}", got="nothing", wanted="a layer and a letter", name="empty"
-            )
+        if blank := [key for key, row in rows.items() if not row["layer"] or not row["mend"]]:
+            # All at once or none, so that nobody comes to the answers by trying one word after the other.
+            raise Miss(f"Judged as soon as all eight lines are filled in. Still to do: {', '.join(blank)}.", tried=f"read ~/{TRIAGE}", got="empty fields", wanted="a layer and a letter in each line", name="empty")  # fmt: skip
         if layer not in triage.LAYERS:
             raise Miss("This is none of the eight layers.", tried=f"read ~/{TRIAGE}", got=layer or "nothing", wanted=", ".join(triage.LAYERS), name="no-word")  # fmt: skip
         if layer != one.case.layer:
-            pair = {layer, one.case.layer}
-            if pair == {"resource", "other-account"}:
+            if (layer, one.case.layer) == ("resource", "other-account"):
                 name, say = (
                     "open-or-move",
                     "Two accounts are at work. Before anybody opens a door: is this the right house, and the right visitor? The ticket says what was meant.",
+                )
+            elif (layer, one.case.layer) == ("other-account", "resource"):
+                name, say = (
+                    "meant-to-be-there",
+                    "Two accounts are at work, and both are the ones that the ticket means. Who has not said yes yet?",
                 )
             elif layer == "identity" and one.case.layer in ("boundary", "session", "explicit-deny"):
                 name, say = (

@@ -131,6 +131,7 @@ TOO_FAR = (  # its own actions on other things
     Call("read a file from incoming-archive/", "s3", "get_object", {"Bucket": RAW, "Key": ARCHIVE}),
     Call("list the clean bucket", "s3", "list_objects_v2", {"Bucket": CLEAN, "Prefix": "incoming/"}),
     Call("write a file to published/", "s3", "put_object", {"Bucket": CLEAN, "Key": "published/mine.csv", "Body": b"x"}),
+    Call("write a file to clean-archive/", "s3", "put_object", {"Bucket": CLEAN, "Key": "clean-archive/mine.csv", "Body": b"x"}),
     Call("write a file at the top of the clean bucket", "s3", "put_object", {"Bucket": CLEAN, "Key": "mine.csv", "Body": b"x"}),
     Call("read the analysts' mart", "s3", "get_object", {"Bucket": "targ-orders-marts-staging", "Key": "gold/orders_daily.csv"}),
     Call("read the stream payments-live", "kinesis", "get_shard_iterator", _iterator("payments-live")),
