@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/check.py
 
 Median of 20 each. Ends with exit code 1 where a limit does not hold: 0.3 s for a check whose work is trivial, 0.15 s of
-CPU for `import opslab`.
+CPU for `import opslab`, 1.5 s for a check that asks AWS.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from pathlib import Path
 TIMES = 20
 CHECK_LIMIT = 0.3
 IMPORT_LIMIT = 0.15
+AWS_LIMIT = 1.5
 
 
 def wall(call: Callable[[], object]) -> float:
@@ -75,6 +76,15 @@ def main() -> int:
             typed = wall(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
         finally:
             lab.stop(home)
+        home = root / "exercises" / "03_iam_roles" / "workspace"
+        try:
+            started = time.perf_counter()
+            lab.prepare(home, "03_iam_roles")
+            first_aws = time.perf_counter() - started
+            # Untouched, 3.6 asks two copies of the organisation for every arrow.
+            asking = wall(lambda: lab.ask(home, "check", task="3.6"))
+        finally:
+            lab.stop(home)
 
     rows = [
         ("python -c pass", python, "", True),
@@ -83,6 +93,8 @@ def main() -> int:
         ("opslab.check of a trivial task, in a notebook", checking, f"under {CHECK_LIMIT} s", checking < CHECK_LIMIT),
         ("opslab check of the same, typed in a terminal", typed, "", True),
         ("first opslab.open: server started, desk made (once)", first, "", True),
+        ("the same for module 03, with its AWS (once)", first_aws, "", True),
+        ("opslab.check of task 3.6, which asks AWS", asking, f"under {AWS_LIMIT} s", asking < AWS_LIMIT),
     ]
     print(f"{'':<52}{'seconds':>9}{'× python -c pass':>19}  limit")
     for what, seconds, limit, holds in rows:

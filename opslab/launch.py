@@ -384,7 +384,8 @@ def shell(number: str | None = None, lesson: bool = False) -> int:
 def shell_environment(home: Path) -> dict[str, str]:
     """The environment of `opslab shell`: the world's, and what the real terminal and the course's commands need."""
     passed = {name: os.environ[name] for name in ("TERM", "COLORTERM") if os.environ.get(name)}
-    kept = ("OPSLAB_COURSE_ROOT", "OPSLAB_STATE", "OPSLAB_LEARNER", "JUPYTERHUB_USER")
+    # TMPDIR: a lab server is found there. Elsewhere a second one would be started for the same desk.
+    kept = ("TMPDIR", "OPSLAB_COURSE_ROOT", "OPSLAB_STATE", "OPSLAB_LEARNER", "JUPYTERHUB_USER")
     passed |= {name: os.environ[name] for name in kept if name in os.environ}
     return workspace.environment(home, passed)
 

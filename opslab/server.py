@@ -145,8 +145,9 @@ class World:
             if aws:
                 aws.ask("save")
             copied = [cloud.JOURNAL] if aws and (self.home / cloud.JOURNAL).stat().st_size else []
-            kept = self._keep([self._in_the_way(path) or path for path in task.files], f"reset-{task.id}", copied)
-            for path in task.files:
+            files = [path for path in task.files if path not in task.stays]
+            kept = self._keep([self._in_the_way(path) or path for path in files], f"reset-{task.id}", copied)
+            for path in files:
                 workspace.copy_answer(fresh, self.home, path)
             for path, pattern in task.sections.items():
                 workspace.copy_sections(fresh, self.home, path, pattern)

@@ -66,7 +66,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, path: Path, answer: Callable[[dict[str, Any], Tell], Any]) -> None:
         self.answer = answer
         path.unlink(missing_ok=True)
-        before = os.umask(0o077)
+        before = os.umask(0o177)
         try:
             super().__init__(str(path), _Handler)
         finally:

@@ -19,6 +19,10 @@ moto is {version("moto")}; the guard of opslab/worlds/aws was made for {moto_fix
 
 # What is used of moto, by name. An entry "Class.__init__:attribute" is an attribute that objects get when they are made.
 RELIED_ON = [
+    "moto.sts.models:random_session_token",
+    "moto.kms.models:generate_master_key",
+    "moto.kms.utils:MASTER_KEY_LEN",
+    "moto.s3.models:FakeMultipart.__init__",
     "moto.core.base_backend:BackendDict.reset",
     "moto.core.model_instances:reset_model_data",
     "moto.core.parse:PROTOCOL_PARSERS",

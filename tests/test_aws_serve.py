@@ -139,7 +139,7 @@ def test_why(running: Running) -> None:
     )
     with pytest.raises(ClientError):
         sqs.list_queues()
-    code, text = why(OPSLAB_AWS_CONTROL_PORT=str(running.control), http_proxy="http://127.0.0.1:9")
+    code, text = why("--control-port", running.control, http_proxy="http://127.0.0.1:9")
     assert code == 0
     assert "Layer:   identity-based policy" in text and "Missing:" in text
     code, text = why("--control-port", free_port())

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import pytest
+import replay as answers
 from click.testing import CliRunner
 from conftest import stop_servers
 
@@ -167,7 +168,7 @@ def test_progress_shows_a_line_for_each_task(desk):
     ("task", "said"),
     [
         ("0.9", "no task '0.9' in module 00; its tasks are 0.1."),
-        ("9.1", "there is no task '9.1': there are only the modules 00, 01."),
+        ("9.1", f"there is no task '9.1': there are only the modules {', '.join(sorted(course.TOPICS))}."),
         ("nine", None),
         ("", None),
         ("1.2", "The world of module 01 is not open. Run this first: opslab shell 01"),
@@ -263,6 +264,34 @@ def test_shell_is_the_bash_of_the_world(desk):
     assert done.returncode == 5
 
 
+@pytest.mark.slow
+def test_aws_why_and_draw_of_the_world_that_is_open(shared):
+    said = "The world of module 03 is not open"
+    for command in (["aws", "why"], ["aws", "draw"]):
+        assert shared.refuses(*command).startswith("No world is open here.")
+    assert shared.refuses("check", "3.2").startswith(said)
+    script = (
+        "aws iam list-users --profile jonas 2>/dev/null; opslab aws why; opslab aws draw; opslab aws draw nobody/at-all; "
+        "opslab check 3.2 | head -1; opslab reset 3.2 | head -1\n"
+    )
+    env = {**os.environ, "OPSLAB_COURSE_ROOT": str(shared.root), "COLUMNS": "200"}
+    done = subprocess.run(
+        [str(OPSLAB), "shell", "03"],
+        cwd=shared.root,
+        env=env,
+        input=script,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "iam:ListUsers" in done.stdout
+    assert done.stderr.count("Error: First on paper: the picture comes as soon as") == 2
+    assert "3.2 · Let the analyst in: 0 of 3 points" in done.stdout
+    assert "Back at the start: task 3.2." in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    shared.opslab("stop", "03")
+
+
 # ---- grade ----------------------------------------------------------------------------------------------------------
 
 
@@ -278,6 +307,33 @@ def test_grade_prints_a_line_for_each_folder(shared, handed_in, tmp_path):
     done = shared.opslab("grade", "--module", "00", str(handed_in), str(empty))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"{handed_in}: 1 of 1   0.1: 1/1", f"{empty}: 0 of 1   0.1: 0/1"]
+
+
+def test_grade_says_where_two_were_made_from_the_same_seed(shared, tmp_path):
+    ada, ben, eve = (
+        workspace.build("00_start_here", tmp_path / name, seed=seed)
+        for name, seed in (("ada", 77), ("ben", 77), ("eve", 78))
+    )
+    done = shared.opslab("grade", "--module", "00", *map(str, (ada, ben, eve)))
+    assert done.stdout.splitlines() == [
+        f"{ada}: 0 of 1   0.1: 0/1",
+        f"  made from the same seed as {ben}: was one copied from the other?",
+        f"{ben}: 0 of 1   0.1: 0/1",
+        f"  made from the same seed as {ada}: was one copied from the other?",
+        f"{eve}: 0 of 1   0.1: 0/1",
+    ]
+
+
+@pytest.mark.slow
+def test_grade_reads_what_was_changed_in_aws(shared, tmp_path):
+    home = workspace.build("03_iam_roles", tmp_path / "ada", seed=77)
+    plain = next(
+        case for case in answers.cases("03_iam_roles") if case.right and str(case).startswith("3.2/right/plain")
+    )
+    answers.put(plain, home, {})
+    done = shared.opslab("grade", "--module", "03", str(home))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{home}: 3 of 20   3.1: 0/2  3.2: 3/3  ")
 
 
 def test_grade_changes_nothing_in_what_was_handed_in(shared, handed_in):

@@ -1,8 +1,9 @@
-"""Assignment 01 through nbgrader's own commands: release, submissions of all kinds, autograde, feedback, export.
+"""Assignments 01 and 03 through nbgrader's own commands: release, submissions of all kinds, autograde, feedback, export.
 
 One course in a temporary folder, one batch with everybody in it: each start of nbgrader costs seconds.
 """
 
+import contextlib
 import csv
 import json
 import os
@@ -13,18 +14,23 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
+import replay as answers
 from nbgrader.api import Gradebook
 from nbgrader.auth import Authenticator
 from nbgrader.converters import Autograde, NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeFactory
+from test_03_iam_roles import words
 from traitlets.config import Config, PyFileConfigLoader
 
 from opslab import card, checks, jail
 from opslab.grading import nbgrader_plugin, release, replay, submission
+from opslab.scenarios.iam_roles.names import STAGING
 from opslab.scenarios.shell_setup import loader
 from opslab.worlds import workspace
+from opslab.worlds.aws import cloud
 
 pytestmark = pytest.mark.xdist_group("grading")
 
@@ -578,7 +584,7 @@ def test_the_committed_exercises_are_what_solutions_generate():
 @pytest.mark.slow
 def test_an_instructors_command_and_the_release_give_the_same_bytes(course):
     made = release.files(course.folder / "exercises")
-    assert release.assignments(course.folder) == [STEM]
+    assert STEM in release.assignments(course.folder)
     assert {path: file.read_bytes() for path, file in made.items()} == {
         path: file.read_bytes() for path, file in release.files(ROOT / "exercises").items() if path.startswith(STEM)
     }
@@ -662,3 +668,167 @@ def test_a_submission_keeps_its_permissions_through_the_exchange(course, tmp_pat
 
 def test_fences_hold_whatever_stands_between_them():
     assert nbgrader_plugin.fenced("a ```` b") == "`````text\na ```` b\n`````"
+
+
+# ---- module 03: what was changed in AWS -----------------------------------------------------------------------------
+
+THREE = "03_iam_roles"
+SEED = 4321
+OTHERS = ("right", "copy", "own", "journal", "forged", "junk", "endless", "huge", "none")
+
+
+def made_up(count=1, **changes):
+    """Lines of a journal that somebody has written by hand: as the administrator of staging, create a user."""
+    body = "Action=CreateUser&Version=2010-05-08&UserName=eve"
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    line = {
+        "time": "2026-11-21T09:14:03+00:00", "caller": f"arn:aws:iam::{STAGING}:user/administrator", "service": "iam", "region": "us-east-1",
+        "operation": "CreateUser", "resources": [], "request": {"method": "POST", "path": "/", "query": "", "headers": form, "body": body},
+        **changes,
+    }  # fmt: skip
+    return (json.dumps(line) + "\n") * count
+
+
+@pytest.fixture(scope="module")
+def organisations(tmp_path_factory):
+    """Everybody's submission of module 03, graded in one batch by nbgrader's own commands."""
+    folder = tmp_path_factory.mktemp("organisations")
+    shutil.copy(ROOT / "nbgrader_config.py", folder)
+    shutil.copytree(
+        ROOT / "solutions" / THREE, folder / "solutions" / THREE, ignore=shutil.ignore_patterns("workspace")
+    )
+    logs = [nbgrader(folder, "generate_assignment", THREE)]
+    desks = {name: folder / "submitted" / name / THREE / "workspace" for name in OTHERS}
+    for desk in desks.values():
+        desk.parent.mkdir(parents=True)
+        shutil.copy(folder / "exercises" / THREE / "iam_roles.ipynb", desk.parent)
+    plain = {case.task: case for case in answers.cases(THREE) if case.right and case.folder.name == "plain"}
+    workspace.build(THREE, desks["right"], SEED)
+    for case in plain.values():
+        answers.put(case, desks["right"], words(SEED))
+    shutil.copytree(desks["right"], desks["copy"])
+    for number, name in enumerate(("own", "journal", "forged", "junk", "endless", "huge")):
+        workspace.build(THREE, desks[name], 5000 + number)
+    answers.put(plain["3.2"], desks["own"], words(workspace.seed_of(desks["own"])))
+    # Nothing but the note and the journal, and somebody else's journal is not one's own.
+    answers.put(plain["3.2"], desks["journal"], words(workspace.seed_of(desks["journal"])))
+    for path in desks["journal"].iterdir():
+        if path.name not in (workspace.NOTE, ".cloud"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name, text in {
+        "forged": made_up(caller=f"arn:aws:iam::{STAGING}:user/notebook-server") + made_up(service="lambda"),
+        "junk": "x\n" * 5000 + "[" * 100_000 + "\n" + made_up(),
+        "endless": made_up(3000),
+        "huge": "x" * 64 * 1024 * 1024,
+    }.items():
+        (desks[name] / ".cloud").mkdir(exist_ok=True)
+        (desks[name] / cloud.JOURNAL).write_text(text)
+    logs.append(nbgrader(folder, "autograde", THREE))
+    logs += [nbgrader(folder, "generate_feedback", THREE), nbgrader(folder, "export")]
+    for log, exit_code in logs:
+        assert exit_code == 0, log
+    return Course(folder, "\n".join(log for log, _ in logs))
+
+
+def of_task(organisations, student):
+    with Gradebook(f"sqlite:///{organisations.folder / 'gradebook.db'}") as gradebook:
+        notebook = gradebook.find_submission_notebook("iam_roles", THREE, student)
+        assert not notebook.needs_manual_grade
+        return {grade.cell.name.removeprefix("check-").replace("-", "."): grade.score for grade in notebook.grades}
+
+
+@pytest.mark.slow
+def test_changes_in_aws_are_graded_from_the_journal(organisations):
+    everything = {task.id: task.points for task in checks.load("03").tasks}
+    nothing = dict.fromkeys(everything, 0)
+    assert of_task(organisations, "right") == everything
+    assert of_task(organisations, "copy") == everything, "never a deduction"
+    assert of_task(organisations, "own") == {**nothing, "3.2": 3}
+    assert of_task(organisations, "journal") == {**nothing, "3.2": 3}
+
+
+@pytest.mark.slow
+def test_a_bad_journal_is_worth_nothing_and_hurts_nobody_else(organisations):
+    nothing = {task.id: 0 for task in checks.load("03").tasks}
+    for student in ("forged", "junk", "endless", "huge", "none"):
+        assert of_task(organisations, student) == nothing, student
+    assert "CHECK AT FAULT" not in organisations.log and "Traceback" not in organisations.log
+    assert "'.cloud/journal.jsonl' in the workspace has 67,108,864 bytes" in organisations.log
+
+
+@pytest.mark.slow
+def test_whoever_grades_is_told_of_a_copy_and_nobody_else_is(organisations):
+    said = [line for line in organisations.log.splitlines() if "was one copied from the other?" in line]
+    assert len(said) == 2
+    assert "right: made from the same seed as copy: was one copied from the other?" in "".join(said)
+    assert "copy: made from the same seed as right: was one copied from the other?" in "".join(said)
+    for student in OTHERS:
+        page = (organisations.folder / "feedback" / student / THREE / "iam_roles.html").read_text()
+        assert "same seed" not in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the environment of processes")
+def test_no_organisation_is_left_running_when_grading_is_over(organisations):
+    assert hosts_of_these_tests() <= {os.getpid()}
+
+
+def hosts_of_these_tests():
+    """The parents of the processes in which organisations live, of these tests: they are told by their TMPDIR."""
+    found = set()
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            if (
+                "opslab.worlds.aws.host" in (process.info["cmdline"] or [])
+                and process.environ().get("TMPDIR") == os.environ["TMPDIR"]
+            ):
+                parent = process.parent()
+                if "opslab.worlds.aws.host" not in parent.cmdline():
+                    found.add(parent.pid)
+    return found
+
+
+@pytest.mark.slow
+def test_one_process_serves_all_that_is_graded(tmp_path):
+    home = workspace.build(THREE, tmp_path / "home", SEED)
+    processes = set()
+    for task in ("3.2", "3.6"):
+        assert checks.grade(task, home).score == 0
+        processes.add(cloud.shared()._process.pid)
+    assert len(processes) == 1
+    left = psutil.wait_procs(psutil.Process(processes.pop()).children(), timeout=5)[1]
+    assert not left, "each check ends the copies that it has made"
+
+
+@pytest.mark.slow
+def test_a_notebook_without_its_workspace_makes_its_changes_in_an_organisation(tmp_path):
+    home = tmp_path / "home"
+    cells = [
+        'import opslab; opslab.open("03")',
+        "%%bash\naws iam create-user --user-name eve --profile staging-admin",
+        "%%bash\naws iam create-user --user-name adam --profile jonas 2> ~/said",
+        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:80')",
+    ]
+    assert replay.replay(cells, THREE, home) == ""
+    (line,) = (home / cloud.JOURNAL).read_text().splitlines()
+    assert json.loads(line)["operation"] == "CreateUser" and "eve" in line
+    assert "AccessDenied" in (home / "said").read_text()
+
+
+def test_workspaces_of_the_same_seed(tmp_path):
+    def desk(name, note):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / workspace.NOTE).write_text(note)
+        return tmp_path / name
+
+    ada, copy, other = (
+        desk(name, json.dumps({"seed": seed})) for name, seed in (("ada", 77), ("copy", 77), ("other", 78))
+    )
+    demo, again = desk("demo", '{"seed": 1}'), desk("again", "{")
+    link = tmp_path / "link"
+    link.symlink_to(copy)
+    everybody = [ada, copy, other, demo, again, link, tmp_path / "missing"]
+    assert submission.same_seed(ada, everybody) == [copy]
+    assert submission.same_seed(copy, everybody) == [ada]
+    for alone in (other, demo, again, tmp_path / "missing"):
+        assert submission.same_seed(alone, everybody) == []

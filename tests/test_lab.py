@@ -17,15 +17,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 import opslab
 from opslab import card, checks, lab, server, wire
 from opslab import course as course_code
+from opslab.scenarios.iam_roles import let_in
+from opslab.scenarios.iam_roles.names import PLATFORM, STAGING
 from opslab.worlds import workspace
+from opslab.worlds.aws import cloud, keys
+from opslab.worlds.aws.seeding import allow, trust
 
 ONE = "01_shell_setup"
 ZERO = "00_start_here"
+THREE = "03_iam_roles"
+
+MODULES = ", ".join(sorted(course_code.TOPICS))
 
 
 class Course:
@@ -205,7 +213,8 @@ def test_progress_shows_what_was_reached(course):
     opslab.progress()
     (line,) = [line for line in str(course.shown[-1]).split("\n") if line.startswith("  1.2")]
     assert line.split()[-6:] == ["█████████·", "3.5/4", "1", "try,", "1", "hint"]
-    assert str(course.shown[-1]).endswith("3.5 of 20 points so far. Small steps count.")
+    points = sum(checks.load(number).points for number in course_code.TOPICS if checks.load(number).graded)
+    assert str(course.shown[-1]).endswith(f"3.5 of {points:g} points so far. Small steps count.")
 
 
 def test_screen_shows_what_a_terminal_would(course):
@@ -229,7 +238,7 @@ def test_screen_shows_markup_as_text(course):
     ("task", "said"),
     [
         ("1.9", "no task '1.9' in module 01; its tasks are 1.1, 1.2, 1.3, 1.4, 1.5."),
-        ("9.1", "there is no task '9.1': there are only the modules 00, 01."),
+        ("9.1", f"there is no task '9.1': there are only the modules {MODULES}."),
         ("01.02", "no task '01.02' in module 01; its tasks are 1.1, 1.2, 1.3, 1.4, 1.5."),
         *((bad, "is not the number of a task; one looks like 1.2.") for bad in ("1", "1.", ".2", "1.2.3", "one.two")),
         *((bad, "is not the number of a task; one looks like 1.2.") for bad in ("1.2\n", " 1.2", "1.²", "../1.2", "1.2; ls")),
@@ -243,10 +252,10 @@ def test_no_such_task(course, task, said):
     course.still_works()
 
 
-@pytest.mark.parametrize("module", ["9", "02", "", "shell", "01_other", "²", "1" * 5000, None])
+@pytest.mark.parametrize("module", ["9", "42", "", "shell", "01_other", "²", "1" * 5000, None])
 def test_no_such_module(course, module):
     for call in (opslab.open, opslab.lesson):
-        assert course.refused(call, module).endswith("there are 00, 01.")
+        assert course.refused(call, module).endswith(f"there are {MODULES}.")
     assert list((course.root / "exercises" / ONE).iterdir()) == []
     assert not servers(course.root)
 
@@ -701,7 +710,7 @@ def test_a_number_that_is_missing_counts_as_0(course, entry):
     course.check()
     opslab.hint("1.2")
     remembered = json.loads((course.state / "progress.json").read_text())
-    assert remembered["1.2"] == {"best": 0, "tries": (entry.get("tries") or 0) + 1, "hints": 1}
+    assert remembered["1.2"] == {"best": 0, "tries": (entry.get("tries") or 0) + 1, "hints": 1, "met": []}
     assert remembered["1.1"]["best"] == 2
 
 
@@ -724,15 +733,15 @@ def test_a_reset_task_is_as_at_the_start_and_a_copy_is_kept(course):
 def test_a_reset_leaves_what_belongs_to_other_tasks(course):
     course.open("01")
     course.write("bin/late_feeds.sh", GOOD)
-    course.write("bin/helper", "of the prompt")
+    course.write(".bashrc.d/helper", "of the prompt")
     course.write(".bashrc", "mine")
     opslab.reset("1.1")
     assert (course.home() / "bin/late_feeds.sh").read_text() == GOOD
     assert os.access(course.home() / "bin/late_feeds.sh", os.X_OK)
-    assert not (course.home() / "bin/helper").exists()
+    assert not (course.home() / ".bashrc.d").exists()
     assert not (course.home() / ".bashrc").exists()
     (kept,) = (course.state / "kept" / ONE).iterdir()
-    assert {path.name for path in (kept / "bin").iterdir()} == {"late_feeds.sh", "helper"}
+    assert (kept / ".bashrc.d/helper").read_text() == "of the prompt"
 
 
 def test_resets_in_the_same_second_keep_a_copy_each(course):
@@ -847,3 +856,263 @@ opslab.check("0.1")
     assert "Is the disk full" in lines[0]
     assert "0.1 · Put your name on the desk: 1 of 1 points" in done.stdout
     assert done.stderr == ""
+
+
+# ---- module 03: a world with an AWS organisation --------------------------------------------------------------------
+
+
+class Aws:
+    """The AWS of module 03's desk, as the learner's profiles and tools see it."""
+
+    def __init__(self, course: Course, home: Path | None = None) -> None:
+        self.course, self.home = course, home or course.home(THREE)
+
+    @property
+    def port(self) -> int:
+        return workspace.aws_port(self.home)
+
+    def actor(self, account: str = STAGING, user: str = "administrator") -> cloud.Actor:
+        key, secret = keys.access_key(workspace.seed_of(self.home), account, user)
+        return cloud.Actor(f"http://127.0.0.1:{self.port}", key, secret)
+
+    def create(self, *users: str) -> None:
+        for user in users:
+            assert not self.actor().call("iam", "create_user", UserName=user).code
+
+    def users(self, account: str = STAGING) -> set[str]:
+        return {one["UserName"] for one in self.actor(account).client("iam").list_users()["Users"]}
+
+    def cli(self, *words: str, command: str = "aws") -> subprocess.CompletedProcess[str]:
+        """The aws CLI in this process's environment, which after `open` is that of the kernel."""
+        return subprocess.run([command, *words], capture_output=True, text=True, timeout=60, check=False)
+
+    def plain_cli(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The same as it is installed, without what the world has in front of it."""
+        return self.cli(*words, command=str(Path(sys.executable).with_name("aws")))
+
+    def processes(self) -> list[psutil.Process]:
+        """The host of organisations, and what is below it, of the server of this desk."""
+        return psutil.Process(self.course.pid(THREE)).children(recursive=True)
+
+
+@pytest.fixture
+def aws(course: Course, monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
+    (course.root / "exercises" / THREE).mkdir()
+    monkeypatch.setattr(lab, "START", course.root / "exercises" / THREE)
+    yield Aws(course)
+    for home in (course.home(THREE), course.state / "lessons" / THREE):
+        lab.stop(home)
+
+
+def let_jonas_in(aws: Aws) -> None:
+    """The solution of task 3.2."""
+    trusted = trust(let_in.JONAS, let_in.KASIA)
+    document = json.dumps(trusted)
+    assert (
+        not aws.actor()
+        .call("iam", "update_assume_role_policy", RoleName="orders-analyst", PolicyDocument=document)
+        .code
+    )
+    policy = {
+        "UserName": "jonas",
+        "PolicyName": "become",
+        "PolicyDocument": json.dumps(allow("sts:AssumeRole", let_in.ROLE)),
+    }
+    assert not aws.actor(PLATFORM).call("iam", "put_user_policy", **policy).code
+
+
+@pytest.mark.slow
+def test_open_makes_aws_reachable_and_a_restart_is_not_noticed(course, aws):
+    opslab.open("03")
+    port = aws.port
+    assert os.environ["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{port}"
+    who = aws.cli("sts", "get-caller-identity", "--profile", "jonas")
+    assert json.loads(who.stdout)["Arn"] == let_in.JONAS, who.stderr
+    let_jonas_in(aws)
+    aws.create("eve")
+    (course.home(THREE) / ".cloud" / "journal.jsonl").unlink()
+    assert course.check("3.2")["done"], "a check asks the live organisation, also where its journal was deleted"
+    lines = (course.home(THREE) / ".cloud" / "journal.jsonl").read_text().splitlines()
+    assert len(lines) == 3
+    # As a role: AWS's own CLI (not that of the world) remembers the credentials, and they go on working.
+    read = ["s3", "cp", f"s3://{let_in.MARTS}/{let_in.MART}", "-", "--profile", "jonas-analyst"]
+    assert aws.plain_cli(*read).stdout.startswith("day,orders")
+    (cached,) = (course.home(THREE) / ".aws/cli/cache").iterdir()
+    before = cached.read_text()
+    below = aws.processes()
+    assert lab.stop(course.home(THREE))
+    assert until(lambda: not [one for one in below if one.is_running()]), "nothing is left when the server has ended"
+    assert aws.plain_cli(*read).returncode != 0
+    opslab.open("03")
+    assert aws.port == port
+    assert aws.plain_cli(*read).stdout.startswith("day,orders")
+    assert cached.read_text() == before
+    assert "eve" in aws.users() and course.check("3.2")["done"]
+
+
+@pytest.mark.slow
+def test_after_an_accident_the_next_call_brings_aws_back_with_all_changes(course, aws):
+    opslab.open("03")
+    aws.create("one")
+    port = aws.port
+    for who, call in (
+        (0, lambda: course.check("3.2")),
+        (1, lambda: opslab.open("03")),
+        (0, lambda: course.refused(opslab.why)),
+    ):
+        psutil.Process(course.pid(THREE)).children(recursive=True)[who].kill()
+        assert until(lambda: not listening(port))
+        call()
+        assert aws.port == port
+        assert "one" in aws.users()
+    os.kill(course.pid(THREE), signal.SIGKILL)
+    assert until(lambda: not listening(port))
+    course.check("3.2")
+    assert aws.port == port and "one" in aws.users()
+    aws.create("two")
+    assert {"one", "two"} <= aws.users()
+
+
+def listening(port: int) -> bool:
+    with socket.socket() as knock:
+        return knock.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_a_reset_of_a_task_brings_back_its_part_of_aws_and_a_reset_of_the_module_all(course, aws):
+    opslab.open("03")
+    seed, port = workspace.seed_of(course.home(THREE)), aws.port
+    let_jonas_in(aws)
+    aws.create("eve")
+    aws.cli("s3", "ls", "--profile", "jonas-analyst")
+    assert course.check("3.2")["done"]
+    opslab.reset("3.2")
+    assert "What was there is kept in" in str(course.shown[-1])
+    (kept,) = (course.state / "kept" / THREE).iterdir()
+    assert len((kept / ".cloud" / "journal.jsonl").read_text().splitlines()) >= 3
+    assert course.check("3.2")["score"] == 0
+    assert "eve" in aws.users(), "of no task: it stays"
+    assert not (course.home(THREE) / ".aws/cli/cache").exists()
+    opslab.reset("03")
+    assert "eve" not in aws.users()
+    assert (workspace.seed_of(course.home(THREE)), aws.port) == (seed, port)
+    assert not (course.home(THREE) / ".cloud/journal.jsonl").read_text()
+    shutil.rmtree(course.home(THREE))
+    opslab.reset("03")
+    assert workspace.seed_of(course.home(THREE)) == seed, "also where the note of it is gone"
+    assert aws.users()
+
+
+@pytest.mark.slow
+def test_a_desk_that_was_deleted_or_moved_takes_its_aws_along(course, aws):
+    opslab.open("03")
+    aws.create("eve")
+    moved = course.root / "moved"
+    course.home(THREE).rename(moved)
+    aws.home = moved
+    aws.create("kay")
+    aws.home = course.home(THREE)
+    assert not course.home(THREE).exists(), "a change does not bring back the folder"
+    assert course.refused(opslab.check, "3.2").startswith("The workspace is not there")
+    opslab.open("03")
+    assert str(course.shown[-1]).startswith("Module 03: Your desk is ready.")
+    assert not {"eve", "kay"} & aws.users(), "a new desk has a new AWS"
+    shutil.rmtree(course.home(THREE))
+    moved.rename(course.home(THREE))
+    lab.stop(course.home(THREE))
+    opslab.open("03")
+    assert "eve" in aws.users()
+
+
+@pytest.mark.slow
+def test_the_lesson_has_an_aws_of_its_own_that_is_always_fresh(course, aws):
+    opslab.open("03")
+    aws.create("eve")
+    opslab.lesson("03")
+    lesson = Aws(course, course.state / "lessons" / THREE)
+    assert os.environ["AWS_ENDPOINT_URL"].endswith(f":{lesson.port}")
+    assert lesson.port != aws.port
+    assert workspace.seed_of(lesson.home) == 1
+    assert "eve" not in lesson.users() and "jonas" not in lesson.users(PLATFORM)
+    lesson.create("kay")
+    port, roles = lesson.port, sorted(one["RoleId"] for one in lesson.actor().client("iam").list_roles()["Roles"])
+    opslab.draw()
+    opslab.reset("03")
+    assert workspace.twists_of(lesson.home) == {"lesson"}, "a lesson that is reset is still the lesson"
+    opslab.lesson("03")
+    assert "kay" not in lesson.users() and lesson.port == port
+    assert sorted(one["RoleId"] for one in lesson.actor().client("iam").list_roles()["Roles"]) == roles
+    assert "eve" in aws.users()
+
+
+@pytest.mark.slow
+def test_why_and_draw_answer_or_say_why_not_in_one_line(course, aws):
+    opslab.open("00")
+    for call in (opslab.why, opslab.draw):
+        assert course.refused(call) == "There is no AWS organisation in this module."
+    opslab.open("03")
+    assert course.refused(opslab.why).startswith("Nothing was denied here since AWS was started.")
+    assert not aws.actor(PLATFORM, "jonas").call("iam", "list_users").allowed
+    opslab.why()
+    assert "iam:ListUsers" in str(course.shown[-1])
+    assert course.refused(opslab.draw).startswith(
+        "First on paper: the picture comes as soon as you have found the paths of task 3.6."
+    )
+    found = {"3.6": {"best": 1, "tries": 1, "hints": 0, "met": ["paths"]}}
+    (course.state / "progress.json").write_text(json.dumps(found))
+    picture = opslab.draw()
+    assert "production/orders-writer" in str(picture) and "<svg" in picture._repr_html_()
+    highlighted = opslab.draw("platform/olga", "production/oncall")
+    assert highlighted._repr_html_() != picture._repr_html_()
+    assert "nobody" in course.refused(opslab.draw, "platform/nobody", "production/oncall")
+
+
+def test_the_seed_of_a_learner(tmp_path, monkeypatch):
+    for name in ("OPSLAB_LEARNER", "JUPYTERHUB_USER"):
+        monkeypatch.delenv(name, raising=False)
+    drawn = course_code.learner_seed(tmp_path / "one")
+    assert course_code.learner_seed(tmp_path / "one") == drawn
+    assert len({course_code.learner_seed(tmp_path / str(n)) for n in range(20)}) > 15, "others have others"
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada")
+    assert course_code.learner_seed(tmp_path / "one") == course_code.seed_of_name("ada") != drawn
+    monkeypatch.setenv("OPSLAB_LEARNER", "ben")
+    assert course_code.learner_seed(tmp_path / "nowhere") == course_code.seed_of_name("ben")
+    assert not (tmp_path / "nowhere").exists()
+    for name in ("OPSLAB_LEARNER", "JUPYTERHUB_USER"):
+        monkeypatch.setenv(name, "")
+    assert course_code.learner_seed(tmp_path / "one") == drawn
+    assert all(course_code.seed_of_name(f"learner {n}") > 9 for n in range(1000)), "0 to 9 are not for learners"
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"\xff", b"9" * 5000, b"1 2"])
+def test_a_damaged_seed_is_drawn_again(tmp_path, damage, monkeypatch):
+    monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
+    (tmp_path / "seed").write_bytes(damage)
+    drawn = course_code.learner_seed(tmp_path)
+    assert drawn > 9 and course_code.learner_seed(tmp_path) == drawn
+
+
+def test_two_that_draw_a_seed_at_once_come_to_the_same(tmp_path, monkeypatch):
+    monkeypatch.delenv("JUPYTERHUB_USER", raising=False)
+    drawn: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: drawn.append(course_code.learner_seed(tmp_path / "new"))) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert len(drawn) == 20 and len(set(drawn)) == 1
+
+
+@pytest.mark.parametrize("name", ["OPSLAB_LEARNER", "JUPYTERHUB_USER"])
+def test_a_desk_has_the_seed_of_its_learner_and_keeps_it(course, monkeypatch, name):
+    monkeypatch.setenv(name, "ada")
+    opslab.open("00")
+    assert workspace.seed_of(course.home(ZERO)) == course_code.seed_of_name("ada")
+    lab.stop(course.home(ZERO))
+    os.environ[name] = "ben"
+    opslab.open("00")
+    opslab.reset("0.1")
+    opslab.reset("00")
+    assert workspace.seed_of(course.home(ZERO)) == course_code.seed_of_name("ada")

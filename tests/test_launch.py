@@ -471,3 +471,50 @@ def test_a_machine_without_bash(course, monkeypatch, capsys):
     monkeypatch.setattr(launch.shutil, "which", lambda name, path=None: None)
     assert launch.shell("01") == 1
     assert "opslab doctor" in capsys.readouterr().err
+
+
+# ---- a world with an AWS organisation ------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_shell_of_module_03_has_its_aws_and_that_of_the_lesson_another(course):
+    home, lesson = course / "exercises" / "03_iam_roles" / "workspace", course / ".opslab" / "lessons" / "03_iam_roles"
+    ask = "aws sts get-caller-identity --profile staging-admin --query Arn --output text"
+    try:
+        with shell("03") as child:
+            child.expect_exact("Module 03: ~ is exercises/03_iam_roles/workspace")
+            child.expect_exact("$ ")
+            child.sendline(ask)
+            child.expect_exact("arn:aws:iam::111122223333:user/administrator")
+            child.sendline("aws iam create-user --user-name eve --profile staging-admin --query User.Arn")
+            child.expect_exact("user/eve")
+            # The server ends and comes back while the terminal stays open.
+            assert lab.stop(home)
+            child.sendline("opslab check 3.1 | head -n 1")
+            child.expect_exact("3.1 · Who am I?")
+            child.sendline("aws iam get-user --user-name eve --profile staging-admin --query User.Arn")
+            child.expect_exact("user/eve")
+        lab.prepare(lesson, "03_iam_roles", anew=True)
+        assert workspace.aws_port(lesson) != workspace.aws_port(home)
+        lab.stop(lesson)
+        with shell("03", "--lesson") as child:
+            child.expect_exact("~ is .opslab/lessons/03_iam_roles")
+            child.expect_exact("$ ")
+            child.sendline(f"{ask}; echo $AWS_ENDPOINT_URL")
+            child.expect_exact("arn:aws:iam::111122223333:user/administrator")
+            child.expect_exact(f"http://127.0.0.1:{workspace.aws_port(lesson)}")
+    finally:
+        for place in (home, lesson):
+            lab.stop(place)
+
+
+def test_a_shell_knows_whose_it_is(tmp_path, monkeypatch):
+    """Or a server that it starts would take the seed of somebody else."""
+    monkeypatch.setenv("OPSLAB_LEARNER", "ada")
+    monkeypatch.setenv("JUPYTERHUB_USER", "ada-at-hub")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    found = launch.shell_environment(tmp_path)
+    assert found["TMPDIR"] == str(tmp_path), "where the server of this desk is looked for"
+    assert (found["OPSLAB_LEARNER"], found["JUPYTERHUB_USER"]) == ("ada", "ada-at-hub")
+    assert {"OPSLAB_LEARNER", "JUPYTERHUB_USER"} <= set(lab._environment_of_server())
+    assert launch.lab_environment(tmp_path)["OPSLAB_LEARNER"] == "ada"

@@ -21,6 +21,7 @@ import pytest
 
 from opslab import jail
 from opslab.worlds import workspace
+from opslab.worlds.aws import cloud
 
 BIN = Path(sys.executable).parent
 AWS = [str(BIN / "aws"), "--cli-connect-timeout", "2", "--cli-read-timeout", "2"]
@@ -217,9 +218,73 @@ def test_the_shell_of_the_world_calls_nobody_but_127_0_0_1(user, course, elsewhe
 @pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap exists on Linux only")
 def test_what_a_check_runs_calls_nobody_at_all(user, elsewhere, tmp_path):
     home = workspace.build("00_start_here", tmp_path / "workspace", seed=1)
-    env = workspace.environment(home, {**FAKE_KEYS, "AWS_ENDPOINT_URL": elsewhere.url, "NO_PROXY": "*", "no_proxy": "*"})
+    env = workspace.environment(
+        home, {**FAKE_KEYS, "AWS_ENDPOINT_URL": elsewhere.url, "NO_PROXY": "*", "no_proxy": "*"}
+    )
     done = jail.run(CALLS["sts"], home=home, env=env, read_only=workspace.tool_folders())
     assert f'Could not connect to the endpoint URL: "{elsewhere.url}/"' in done.err
+    assert elsewhere.heard == []
+
+
+# ---- a world with an AWS organisation -------------------------------------------------------------------------------
+
+IN_MODULE_03 = f"""
+import boto3, botocore, json, opslab, os, subprocess
+opslab.open("03")
+print(subprocess.run({AWS!r} + ["sts", "get-caller-identity", "--profile", "jonas"], capture_output=True, text=True))
+print(boto3.Session(profile_name="kasia-analyst").client("sts").get_caller_identity()["Arn"])
+print(len(boto3.Session(profile_name="staging-admin").client("s3").list_buckets()["Buckets"]), "buckets")
+try:
+    boto3.client("s3").list_buckets()
+except botocore.exceptions.NoCredentialsError as error:
+    print(error)
+for call in (lambda: opslab.check("3.2"), lambda: opslab.why(), lambda: opslab.reset("3.2")):
+    try:
+        call()
+    except opslab.LabError as error:
+        print(error)
+"""
+
+JONAS = "arn:aws:iam::777788889999:user/jonas"
+ANALYST = "arn:aws:sts::111122223333:assumed-role/orders-analyst/"
+
+
+@pytest.mark.slow
+def test_in_a_world_with_aws_everything_calls_that_one_and_nobody_else(user, course, elsewhere, untouched):
+    done = kernel(IN_MODULE_03, user, course)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert JONAS in done.stdout and ANALYST in done.stdout and " buckets" in done.stdout
+    assert "Unable to locate credentials" in done.stdout, "without a profile there are no keys, rather than the user's"
+    assert "3.2 · Let the analyst in: 0 of 3 points" in done.stdout
+    script = f"{' '.join(AWS)} sts get-caller-identity --profile jonas; opslab check 3.2 | head -1; env\nexit\n"
+    shell = run([str(BIN / "opslab"), "shell", "03"], user, cwd=course, input=script)
+    assert JONAS in shell.stdout and "3.2 · Let the analyst in: 0 of 3 points" in shell.stdout
+    assert elsewhere.url not in shell.stdout
+    home = course / "exercises/03_iam_roles/workspace"
+    graded = run([str(BIN / "opslab"), "grade", "--module", "03", str(home)], user, cwd=course)
+    assert graded.stdout.startswith(f"{home}: 0 of 20   3.1: 0/2"), graded.stderr
+    assert elsewhere.heard == []
+    untouched()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="bubblewrap exists on Linux only")
+def test_in_the_jail_the_cli_reaches_the_aws_of_the_world_and_nobody_else(user, elsewhere, tmp_path, monkeypatch):
+    home = workspace.build("03_iam_roles", tmp_path / "workspace", seed=1)
+    monkeypatch.setattr(os, "environ", dict(user))
+    with cloud.Host() as host, host.open(workspace.cloud_of("03_iam_roles"), seed=1) as aws:
+
+        def jailed(command: list[str], endpoint: str) -> jail.Done:
+            env = workspace.environment(home, {"AWS_ENDPOINT_URL": endpoint, "AWS_MAX_ATTEMPTS": "1"})
+            return jail.run(command, home=home, env=env, services=aws.services, read_only=workspace.tool_folders())
+
+        who = [*AWS, "sts", "get-caller-identity", "--profile", "kasia-analyst"]
+        assert ANALYST in jailed(who, aws.endpoint).out
+        assert jailed(who, elsewhere.url).code != 0
+        stop = ["python", "-c", f"import pathlib; print(list(pathlib.Path({str(aws.folder)!r}).iterdir()))"]
+        assert jailed(stop, aws.endpoint).out.strip() in ("", "[]"), "the control socket is not there"
+        other = ["python", "-c", "import socket; socket.create_connection(('127.66.66.66', 80), 1)"]
+        assert jailed(other, aws.endpoint).code == 1
     assert elsewhere.heard == []
 
 

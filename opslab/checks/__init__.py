@@ -534,7 +534,7 @@ def _ask(expectation: Expectation, trial: Trial, open_ids: set[str]) -> Result:
     except Miss as miss:
         result.state, result.say, result.name = "missed", miss.say, miss.name
         result.tried, result.got, result.wanted = (shorten(text) for text in (miss.tried, miss.got, miss.wanted))
-    except jail.JailError as error:
+    except (jail.JailError, cloud.CloudError) as error:
         result.state, result.say = "fault", f"This could not be tried here: {error}"
     except Exception as error:  # noqa: BLE001  (a fault of the check must not look like one of the learner)
         traceback.print_exc()

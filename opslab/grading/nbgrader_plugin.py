@@ -17,6 +17,7 @@ Here no kernel has a say. `nbgrader autograde` goes its usual way through these 
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import stat
@@ -242,6 +243,15 @@ class GradeFromWorld(NbGraderPreprocessor):
             resources["opslab_refused"] = refused
         for remark in remarks:
             self.log.warning("%s: %s", names["student"], remark)
+        everybody = (
+            Path(coursedir.format_path(coursedir.submitted_directory, "*", names["assignment"])) / submission.FOLDER
+        )
+        if same := submission.same_seed(folder / submission.FOLDER, map(Path, sorted(glob.glob(str(everybody))))):
+            # For whoever grades alone: it does not go into the notebook, and so not into the feedback.
+            others = ", ".join(other.parent.parent.name for other in same)
+            self.log.warning(
+                "%s: made from the same seed as %s: was one copied from the other?", names["student"], others
+            )
         if remarks:
             nb.cells.insert(
                 0, new_markdown_cell("Remarks on what was handed in:\n\n" + fenced("\n".join(remarks)), id="remarks")

@@ -10,6 +10,7 @@ the jail there is no course.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -40,8 +41,9 @@ def replay(
     Raises JailError where there is no full jail.
     """
     import opslab
-    from opslab import course, jail
+    from opslab import checks, course, jail
     from opslab.worlds import workspace
+    from opslab.worlds.aws import cloud
 
     workspace.build(stem, home, seed)
     # The course itself is covered too: its checks are nobody's business, and `import opslab` must find the stand-in.
@@ -51,16 +53,24 @@ def replay(
     extra = {
         name: f"/tmp/.replay/{name.lower()}" for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR")
     }
-    done = jail.run(
-        [sys.executable, "-P", __file__],
-        home=home,
-        stdin=json.dumps(sources),
-        env={**workspace.environment(home), **extra},
-        hide=covered,
-        read_only=[*workspace.tool_folders(), __file__],
-        limits=jail.Limits(seconds=seconds, cpu=int(seconds)),
-        required=True,
-    )
+    with contextlib.ExitStack() as running:
+        services = {}
+        if checks.load(stem).cloud:
+            # What the notebook changes there is in the journal afterwards, as in a workspace that was handed in.
+            where = {"journal": home / cloud.JOURNAL, "record": True}
+            aws = running.enter_context(cloud.shared().open(workspace.cloud_of(stem), seed=seed, **where))
+            services, extra["AWS_ENDPOINT_URL"] = aws.services, aws.endpoint
+        done = jail.run(
+            [sys.executable, "-P", __file__],
+            home=home,
+            stdin=json.dumps(sources),
+            env={**workspace.environment(home), **extra},
+            hide=covered,
+            read_only=[*workspace.tool_folders(), __file__],
+            services=services,
+            limits=jail.Limits(seconds=seconds, cpu=int(seconds)),
+            required=True,
+        )
     if done.stopped:
         return f"The notebook was run again, because no workspace was handed in, and stopped: {done.stopped}."
     if done.code == DEAD:

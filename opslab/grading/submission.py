@@ -17,11 +17,12 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from opslab import course
 from opslab.checks import Module
 from opslab.worlds import workspace
 
@@ -113,6 +114,21 @@ def noted_seed(folder: Path) -> int:
     except (Refused, ValueError, KeyError, TypeError, RecursionError):
         return 1
     return seed if isinstance(seed, int) and 0 <= seed < 2**32 else 1
+
+
+def same_seed(folder: Path, others: Iterable[Path]) -> list[Path]:
+    """Which of `others`, submitted workspaces, were made from the same seed as `folder`: one may be a copy of another.
+
+    That is a reason to look, and no proof: two people may have worked as one, on one machine. Grades never follow from it.
+    """
+    seed = noted_seed(folder)
+    if seed < course.SHARED_SEEDS:
+        return []
+    return [
+        other
+        for other in others
+        if not other.is_symlink() and other.resolve() != folder.resolve() and noted_seed(other) == seed
+    ]
 
 
 def noted_modes(folder: Path) -> dict[str, int]:

@@ -243,7 +243,7 @@ class Actor:
         What fails for another reason than permission (no such key, a bad argument) counts as permitted: IAM came first.
         Raises CloudError where nobody answers.
         """
-        from botocore.exceptions import ClientError, HTTPClientError
+        from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
         function: Callable[..., Any] = getattr(self.client(service), operation)
         try:
@@ -251,7 +251,7 @@ class Actor:
         except ClientError as error:
             code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
             return Answer(code not in DENIALS, code, message)
-        except HTTPClientError as error:
+        except (HTTPClientError, ConnectionError) as error:
             raise CloudError(f"The AWS organisation of this module does not answer ({error}).") from None
 
     def assume(self, role: str, **parameters: Any) -> Actor | Answer:

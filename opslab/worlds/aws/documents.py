@@ -182,10 +182,12 @@ def remember_session(work: Work, reply: Reply) -> Reply:
         _remember_role(work)
     elif work.operation in ("GetSessionToken", "GetFederationToken"):
         return _remember_token(work, reply)
-    elif work.operation == "GetCallerIdentity" and work.caller.principal.kind != "role":
-        # Moto does not know these sessions; it would answer with an example.
+    elif work.operation == "GetCallerIdentity":
+        # Moto does not know all sessions; of the others it would say that they are a user "moto".
         principal = work.caller.principal
         user_id = work.state.user_id(principal)
+        if principal.kind == "role":
+            user_id = f"{user_id}:{principal.arn.rsplit('/', 1)[-1]}"
         if principal.kind == "federated":
             user_id = f"{principal.account}:{work.caller.user_name}"
         body = re.sub(rb"<Arn>.*?</Arn>", f"<Arn>{principal.arn}</Arn>".encode(), reply.body)

@@ -523,7 +523,8 @@ class Work:
         plain = {
             name: value
             for name, value in self.params.items()
-            if name not in ("Body", "ClientRequestToken", "ClientToken", "clientToken", "CreatorRequestId")
+            if name
+            not in ("Body", "ContentLength", "ClientRequestToken", "ClientToken", "clientToken", "CreatorRequestId")
         }
         text = f"{self.call.account}/{self.service}/{self.operation}/{json.dumps(plain, sort_keys=True, default=str)}"
         self.nth = self.guard.seen[text] = self.nth or self.guard.seen[text] + 1

@@ -18,6 +18,7 @@ that, and as each organisation is a process of its own, only the one with that j
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib
 import json
 import os
@@ -31,7 +32,7 @@ import traceback
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from opslab import wire
 from opslab.worlds.aws import operations
@@ -54,6 +55,7 @@ FILE_SIZE = 128 * MEGABYTE
 CPU_SECONDS = 240
 """Of a copy for a check. One that is worked in lives for days."""
 
+LOCK_SECONDS = 5
 REMARKS = 20
 
 FORBIDDEN = (
@@ -197,6 +199,31 @@ def _not_for_ever() -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def _alone(journal: Path) -> IO[str] | None:
+    """Have a journal for oneself, for as long as the file lives that is returned. RuntimeError where somebody else has it.
+
+    Each of two that write would take what the other one writes for damage, and undo it.
+    """
+    try:
+        journal.parent.mkdir(exist_ok=True)
+        lock = journal.with_suffix(".lock").open("w")
+    except OSError:  # `save` will say it
+        return None
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:  # perhaps a predecessor, about to end
+            if time.monotonic() > until:
+                raise RuntimeError(
+                    "another server has the AWS of this workspace open; end it, or try again in a minute"
+                ) from None
+            time.sleep(0.05)
+        except OSError:  # a file system without locks
+            return lock
+
+
 class Control:
     """What can be asked of an organisation, besides what AWS clients ask. Every public method is an operation."""
 
@@ -211,6 +238,7 @@ class Control:
         )
         self.remarks: list[str] = []
         self.server: wire.Server | None = None
+        self.lock = _alone(Path(order.journal)) if order.journal and order.record else None
         self.journal = Journal(Path(order.journal)) if order.journal else None
 
     def answer(self, request: dict[str, Any], tell: wire.Tell) -> Any:
@@ -271,9 +299,14 @@ class Control:
         """How many denials somebody has had explained."""
         return sum(record.explained for record in self.aws.records)
 
-    def draw(self, path: list[str]) -> dict[str, str]:
-        """The trust graph, with the arrows of a path highlighted."""
-        drawing = trust_graph(self.aws).draw(path)
+    def draw(self, path: list[str], only: str = "") -> dict[str, str]:
+        """The trust graph, with the arrows of a path highlighted. only: see `trust_graph`."""
+        graph = trust_graph(self.aws, only=only)
+        known = {node.name for node in graph.nodes}
+        for name in path:
+            if name not in known:
+                raise LookupError(f"There is no {name!r} in the picture; there are: {', '.join(sorted(known))}.")
+        drawing = graph.draw(path)
         return {"svg": drawing.svg, "text": drawing.text}
 
     def paths(self, target: str) -> list[list[str]]:

@@ -53,6 +53,7 @@ SESSIONS = ("AssumeRole", "GetSessionToken", "GetFederationToken")
 SESSION_HOURS = 12
 KEPT_HEADERS = (
     "content-type", "content-md5", "content-encoding", "content-disposition", "content-language", "cache-control", "expires",
+    "if-match", "if-none-match",
 )  # fmt: skip
 DROPPED_HEADERS = ("x-amz-security-token", "x-amz-date")
 
@@ -132,10 +133,13 @@ class Journal:
         """Keep the file as it is now beside it, as journal.damaged, journal.damaged-2 …"""
         for number in range(1, 100):
             copy = self.path.with_name(f"{self.path.stem}.damaged{f'-{number}' if number > 1 else ''}")
-            with contextlib.suppress(FileExistsError):
-                with contextlib.suppress(OSError):
-                    os.link(self.path, copy, follow_symlinks=False)
-                return
+            try:
+                os.link(self.path, copy, follow_symlinks=False)
+            except FileExistsError:
+                continue
+            except OSError:  # there is nothing, or nothing can be written
+                pass
+            return
 
     def record(self, aws: Organisation) -> None:
         """From now on, write down each change."""
@@ -166,6 +170,7 @@ class Journal:
             if stat.S_ISREG(found.st_mode) and found.st_size == len(content) and self.path.read_bytes() == content:
                 self._size = len(content)
                 return
+        self._size = -1  # until it has been written, so that the next change tries again
         # Not the folders above: a workspace that was moved away must not come back because of this.
         self.path.parent.mkdir(exist_ok=True)
         fresh = self.path.with_name(f"{self.path.name}.new")

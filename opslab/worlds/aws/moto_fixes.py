@@ -27,6 +27,7 @@ def apply() -> None:
     _names_that_are_not_there()
     _tokens_of_sessions()
     _keys_of_kms()
+    _ids_of_uploads()
 
 
 def _one_operation() -> None:
@@ -162,3 +163,17 @@ def _keys_of_kms() -> None:
     from moto.moto_api._internal import mock_random
 
     models.generate_master_key = lambda: mock_random.getrandbits(8 * MASTER_KEY_LEN).to_bytes(MASTER_KEY_LEN, "big")
+
+
+def _ids_of_uploads() -> None:
+    """And so does the id of a multipart upload: the requests that follow name it."""
+    from moto.moto_api._internal import mock_random
+    from moto.s3.models import FakeMultipart
+
+    original = FakeMultipart.__init__
+
+    def make(self: Any, *args: Any, **options: Any) -> None:
+        original(self, *args, **options)
+        self.id = mock_random.get_random_string(76)
+
+    FakeMultipart.__init__ = make
