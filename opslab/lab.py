@@ -470,7 +470,8 @@ def why() -> None:
         found = ask(here(), "why", tell=tell)
     if found is None:
         raise LabError("Nothing was denied here since AWS was started. Run the command that fails, then ask again.")
-    _show(Picture(found["text"], found["html"]))
+    # No formulas: a policy may hold a ${variable}.
+    _show(Picture(found["text"], f'<div class="{card.PLAIN}">{found["html"]}</div>'))
 
 
 def draw(*path: str, only: str = "") -> Picture:

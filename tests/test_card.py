@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from opslab import card, server
-from opslab.card import Card, Note, Picture, Table, for_terminal
+from opslab.card import Card, Note, Table, for_terminal, screen
 
 NASTY = "</pre></dd><script>alert('x')</script><img src=x onerror=\"alert(1)\"> & <b>'\"&amp;"
 
@@ -56,7 +56,7 @@ CARDS = {
     "nasty note": Note(NASTY, NASTY, kind="open"),
     "table": Table("Your progress", [ROW, {**ROW, "id": NASTY, "title": NASTY, "note": NASTY}], "Small steps count."),
     "nasty table": Table(NASTY, [], NASTY),
-    "picture": Picture("$ ls", '<span style="color:#ff7b72">$</span> ls &lt;'),
+    "picture": screen("$ ls", '<span style="color:#ff7b72">$</span> ls &lt;'),
 }  # fmt: skip
 
 VOID = {"img", "br", "hr", "meta", "link", "input"}

@@ -7,7 +7,6 @@ import csv
 import io
 import itertools
 import json
-import random
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -205,6 +204,19 @@ let = module.task(
 )
 
 
+def _trust_is(trial: Trial, arn: str, meant: set[str], name: str) -> None:
+    """A role trusts those who are meant and nobody else, whatever their own policies say today. Raises Miss."""
+    if more := sorted(set(trial.cloud().ask("trusted", role=arn)) - meant):
+        raise Miss(f"The trust policy lets {more[0]} in, too, as soon as that one is allowed to ask. Name those who are meant, and not a whole account or a pattern.", tried=f"ask the trust policy of {_name(arn)} about everybody", got=", ".join(more[:5]), wanted=", ".join(sorted(meant)), name=name)  # fmt: skip
+
+
+def _nobody_new(trial: Trial) -> None:
+    """No user or role was made that no task asks for. Raises Miss."""
+    more = set(trial.cloud().ask("everybody")) - set(trial.cloud(at_start=True).ask("everybody")) - {reports.READER}
+    if extra := sorted(arn for arn in more if not arn.endswith("/report-reader")):
+        raise Miss(f"{_name(extra[0])} is new, and nothing in these tasks needs somebody new. Was it for trying? Delete it again.", tried="compare the users and roles with those of the start", got=extra[0], wanted="the same users and roles", name="somebody-new")  # fmt: skip
+
+
 def _jonas(trial: Trial) -> Actor:
     return trial.cloud().user(PLATFORM, "jonas")
 
@@ -233,6 +245,7 @@ def nobody_else(trial: Trial) -> None:
     kasia = trial.cloud().user(PLATFORM, "kasia").assume(let_in.ROLE)
     if _denied(kasia):
         raise Miss("Kasia had this role before, and has lost it. A new trust policy replaces the old one: both must be in it.", tried="as kasia: aws sts assume-role", got=_said(kasia), wanted="credentials, as before", name="kasia-out")  # fmt: skip
+    _trust_is(trial, let_in.ROLE, {"platform/jonas", "platform/kasia"}, "trust-too-wide")
     for account, name in let_in.STRANGERS:
         if not _denied(trial.cloud().user(IDS[account], name).assume(let_in.ROLE)):
             raise Miss(f"{name} ({account}) gets in, too. The trust policy must name Jonas and Kasia, and not a whole account or everybody: in an account there are others who may call AssumeRole.", tried=f"as {name}: aws sts assume-role --role-arn {let_in.ROLE}", got="credentials", wanted="a denial", name="trust-too-wide")  # fmt: skip
@@ -325,25 +338,26 @@ def _is_neighbour(call: loader.Call) -> bool:
     return any(word in call.text for word in NEIGHBOURS)
 
 
-def _drawn(trial: Trial, pool: tuple[loader.Call, ...]) -> list[loader.Call]:
-    """The requests to try: some of the pool, by the seed of what the learner has not seen; with the twist "all", all.
-
-    Neighbours are always among them, and come last: a Resource that takes in strangers as well is another mistake.
-    """
-    strangers = [call for call in pool if not _is_neighbour(call)]
-    if "all" not in trial.twists:
-        strangers = random.Random(f"requests {trial.unseen}").sample(strangers, round(len(strangers) * 0.7))
-    return strangers + [call for call in pool if _is_neighbour(call)]
-
-
 def _first_done(trial: Trial, pool: tuple[loader.Call, ...]) -> loader.Call | None:
-    return next((call for call in _drawn(trial, pool) if _do(trial, call).allowed), None)
+    """The first call that goes through. Neighbours last: a Resource that takes in strangers as well is another mistake."""
+    return next((call for call in sorted(pool, key=_is_neighbour) if _do(trial, call).allowed), None)
+
+
+def _beyond(trial: Trial, resources: list[str], services: tuple[str, ...] = loader.SERVICES) -> list[list[str]]:
+    """What else the role's policies allow, out of every action that IAM knows: nothing of it is done, the policies are asked."""
+    return trial.cloud().ask(
+        "beyond", caller=loader.ROLE, services=services, resources=resources, wanted=loader.wanted()
+    )
 
 
 @enough.expects("and nothing more with its own things", points=1, needs="works")
 def no_other_actions(trial: Trial) -> None:
     if call := _first_done(trial, loader.TOO_MUCH):
         raise Miss(f"The loader can also {call.text}. Which action of your policy, which * in an action, lets it?", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="action-too-wide")  # fmt: skip
+    own = [arn for arn in loader.wanted() if arn != "*"]
+    if more := [one for one in _beyond(trial, own) if one[1] != "*"]:
+        action, arn = more[0]
+        raise Miss(f"The loader may also do {action} on its own things. Name the actions that the job needs, one by one: a * in an action brings others along.", tried=f"ask your policies for {action} on {arn}", got="allowed", wanted="not allowed", name="star-in-action")  # fmt: skip
 
 
 @enough.expects("and nothing with other people's things", points=1, needs="works")
@@ -352,15 +366,19 @@ def no_other_things(trial: Trial) -> None:
         neighbour = _is_neighbour(call)
         more = " A * also takes in what only begins with the same letters." if neighbour else ""
         raise Miss(f"The loader can also {call.text}. Which Resource, or which Condition, of your policy lets it?{more}", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="neighbour-too" if neighbour else "resource-too-wide")  # fmt: skip
+    if more := [one for one in _beyond(trial, loader.elsewhere(trial.unseen)) if one[1] != "*"]:
+        action, arn = more[0]
+        raise Miss(f"The loader may also do {action} on things that are not its own. Which * of a Resource takes them in?", tried=f"ask your policies for {action} on {arn}", got="allowed", wanted="not allowed", name="star-in-resource")  # fmt: skip
 
 
 @enough.expects("and nothing else in the account", points=0.5, needs="works")
 def nothing_else(trial: Trial) -> None:
     if call := _first_done(trial, loader.TOO_WILD):
         raise Miss(f"The loader can also {call.text}. Is there a statement that allows everything?", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="everything")  # fmt: skip
-    for account, name in (("staging", "notebook-server"), ("platform", "ci-runner"), ("production", "release-bot")):
-        if not _denied(trial.cloud().user(IDS[account], name).assume(loader.ROLE)):
-            raise Miss(f"{name} can become the loader now. Its trust policy was fine as it was.", tried=f"as {name}: aws sts assume-role --role-arn {loader.ROLE}", got="credentials", wanted="a denial", name="trust-opened")  # fmt: skip
+    if more := _beyond(trial, []):
+        raise Miss(f"The loader may also do {more[0][0]}. A Resource of * belongs to actions that know no other, and the job has none of these.", tried=f"ask your policies for {more[0][0]}", got="allowed", wanted="not allowed", name="everything")  # fmt: skip
+    _trust_is(trial, loader.ROLE, {"staging/administrator", loader.SERVICE}, "trust-opened")
+    _nobody_new(trial)
     found = _administer(trial.cloud(), "staging", "iam", "get_role", RoleName=loader.NAME)["Role"]
     if loader.SERVICE not in json.dumps(found["AssumeRolePolicyDocument"]):
         raise Miss(f"The job itself ({loader.SERVICE}) cannot become the loader any more. Its trust policy was fine as it was.", tried="aws iam get-role --role-name clicks-loader --query Role.AssumeRolePolicyDocument", got=json.dumps(found["AssumeRolePolicyDocument"]), wanted="the trust policy as it was", name="trust-cut")  # fmt: skip
@@ -493,6 +511,7 @@ def external_id(trial: Trial) -> None:
     ):
         if not _denied(bot.assume(reports.READER, **given)):
             raise Miss(f"report-bot becomes the role with {text}. The trust policy has to ask for it: Condition, StringEquals, sts:ExternalId.", tried=f"as report-bot: aws sts assume-role, {text}", got="credentials", wanted="a denial", name="no-external-id")  # fmt: skip
+    _trust_is(trial, reports.READER, {"staging/report-bot"}, "trust-too-wide")
     for account, name in people[1:]:
         if not _denied(cloud.user(IDS[account], name).assume(reports.READER, ExternalId=word)):
             raise Miss(f"{name} becomes the role, too. The trust policy must name report-bot, not its whole account: an external id is no secret.", tried=f"as {name}: aws sts assume-role --external-id {word}", got="credentials", wanted="a denial", name="trust-too-wide")  # fmt: skip
@@ -541,6 +560,13 @@ def guard_holds(trial: Trial) -> None:
             for key in (reports.ORDERS, reports.CUSTOMERS):
                 if stranger.call("s3", operation, **bucket, Key=key, **more).allowed:
                     raise Miss(f"Any {kind} of production with s3:* can {text} {key} now. The Deny of the bucket policy kept them out: it has to stay, for everything that it was for.", tried=f"as a {kind} of production who has s3:*: {text} {key}", got="it was done", wanted="a denial", name="guard-gone")  # fmt: skip
+    asked = [(f"s3:{verb}Object", f"arn:aws:s3:::{reports.BUCKET}/{key}", PRODUCTION) for verb in ("Get", "Put", "Delete") for key in (reports.ORDERS, "daily-internal/margins.csv", reports.CUSTOMERS)]  # fmt: skip
+    before, now = trial.cloud(at_start=True).ask("reach", asked=asked), cloud.ask("reach", asked=asked)
+    for (action, arn, _), had, have in zip(asked, before, now, strict=True):
+        if more := sorted(set(have) - set(had) - {"production/report-reader", "staging/report-bot"}):
+            raise Miss(f"{more[0]} reaches the bucket now, too. The list gets one name longer: that of report-reader.", tried=f"who may {action} on {arn}?", got=", ".join(more[:5]), wanted="the same as before", name="others-on-the-list")  # fmt: skip
+        if gone := sorted(set(had) - set(have)):
+            raise Miss(f"{gone[0]} was on the list, and is not any more.", tried=f"who may {action} on {arn}?", got="a denial", wanted="as before", name="taken-off-the-list")  # fmt: skip
 
 
 def _powerful_strangers(cloud: Cloud) -> dict[str, Actor]:
@@ -764,6 +790,12 @@ def nothing_broken(trial: Trial) -> None:
         raise Miss("More was cut than the way that nobody meant. opslab.reset(\"3.6\") brings it back; then cut one arrow.", tried="compare who can become whom, before and now", got=f"{_shown(gone[0])} is gone", wanted="only an arrow of the way that nobody meant is gone", name="cut-too-much")  # fmt: skip
     if new := sorted(now - before):
         raise Miss("There is an arrow that was not there before.", tried="compare who can become whom, before and now", got=_shown(new[0]), wanted="no new arrows", name="new-arrow")  # fmt: skip
+    for arn in trial.cloud(at_start=True).ask("everybody"):
+        if ":role/warehouse/" in arn:
+            # A role that is of use to nobody any more may be given to a service; the writer is of use.
+            services = set() if arn.endswith("/orders-writer") else {name for name in trial.cloud().ask("trusted", role=arn) if name.endswith(".amazonaws.com")}  # fmt: skip
+            _trust_is(trial, arn, services.union(trial.cloud(at_start=True).ask("trusted", role=arn)), "new-arrow")
+    _nobody_new(trial)
     writer = _role(trial.cloud(), "production", "orders-writer")
     answer = writer.call("s3", "put_object", Bucket=dots.BUCKET, Key="orders/1.csv", Body=b"")
     if not answer.allowed:

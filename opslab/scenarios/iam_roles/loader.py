@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -159,3 +160,51 @@ TOO_WILD = (  # things that a loader has nothing to do with
     Call("list the databases of Glue", "glue", "get_databases", {}),
     Call("list KMS keys", "kms", "list_keys", {}),
 )  # fmt: skip
+
+
+# ---- the same for the evaluator: every action that there is, on its own things and on others ----------------------------
+
+SERVICES = (
+    "sts", "iam", "s3", "kinesis", "sqs", "secretsmanager", "ssm", "kms", "ecr", "dynamodb", "glue", "athena", "logs", "ec2", "lambda",
+)  # fmt: skip
+_STREAM = f"arn:aws:kinesis:{REGION}:{STAGING}:stream/clicks-live"
+_QUEUE = f"arn:aws:sqs:{REGION}:{STAGING}:clicks-loaded"
+_SECRET = f"arn:aws:secretsmanager:{REGION}:{STAGING}:secret:clicks/warehouse"
+_LOGS = f"arn:aws:logs:{REGION}:{STAGING}:log-group:{LOGS}"
+
+
+def wanted() -> dict[str, list[str]]:
+    """What the job needs, as ARNs with their actions. (Listing the raw bucket depends on a prefix: that is tried for real.)"""
+    found = {
+        f"arn:aws:s3:::{RAW}": ["s3:ListBucket"],
+        f"arn:aws:s3:::{RAW}/{CLICKS}": ["s3:GetObject"],
+        f"arn:aws:s3:::{CLEAN}/clean/{DAY}/part-00.csv": ["s3:PutObject"],
+        _STREAM: ["kinesis:GetShardIterator", "kinesis:GetRecords"],
+        _QUEUE: ["sqs:GetQueueUrl", "sqs:SendMessage"],
+        f"{_SECRET}-Ab3dEf": ["secretsmanager:GetSecretValue"],
+        f"{_LOGS}:log-stream:{RUN}": ["logs:CreateLogStream", "logs:PutLogEvents"],
+    }
+    # Allowed on * as well, they reach too far, which is another point.
+    return found | {"*": [action for those in found.values() for action in those]}
+
+
+def elsewhere(seed: int) -> list[str]:
+    """Things that are not the loader's: other people's, and neighbours whose names follow from the seed."""
+    rng = random.Random(f"elsewhere {seed}")
+
+    def word() -> str:
+        return "".join(rng.choices("abcdefghijkmnpqrstuvwxyz", k=5))
+
+    s3 = "arn:aws:s3:::"
+    return [
+        f"{s3}{RAW}/incoming-{word()}/{DAY}.csv", f"{s3}{RAW}/{word()}/incoming/x.csv", f"{s3}{RAW}/{word()}.csv",
+        f"{s3}{RAW}-{word()}", f"{s3}{RAW}-{word()}/incoming/x.csv", f"{s3}{CLEAN}", f"{s3}{CLEAN}/clean-{word()}/x.csv",
+        f"{s3}{CLEAN}/{word()}/clean/x.csv", f"{s3}targ-{word()}-staging", f"{s3}targ-{word()}-staging/incoming/x.csv",
+        f"{s3}targ-{word()}-production/clean/x.csv",
+        f"{_STREAM}-{word()}", f"{_STREAM.replace('clicks', word())}", f"{_QUEUE}-{word()}", _QUEUE.replace("clicks", word()),
+        _QUEUE.replace(STAGING, "444455556666"), f"{_SECRET}-{word()}-Ab3dEf", _SECRET.replace("clicks", word()) + "-Ab3dEf",
+        f"{_LOGS}-{word()}:log-stream:{RUN}", f"{_LOGS.replace('clicks', word())}:log-stream:{RUN}",
+        role(STAGING, word()), role("444455556666", word()), user(STAGING, word()),
+        f"arn:aws:ssm:{REGION}:{STAGING}:parameter/{word()}", f"arn:aws:dynamodb:{REGION}:{STAGING}:table/{word()}",
+        f"arn:aws:kms:{REGION}:{STAGING}:key/{word()}",
+    ]  # fmt: skip

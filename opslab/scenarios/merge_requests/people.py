@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Mapping
 from datetime import datetime
@@ -28,11 +29,11 @@ CLOCK = "2026-11-16T08:00:00Z"
 
 
 def forge_of(home: Path) -> Forge:
-    """The forge of a workspace, made where it is missing, with everybody in it."""
+    """A new forge on the desk, with everybody in it; an old one goes."""
+    shutil.rmtree(home / FOLDER, ignore_errors=True)
     forge = Forge(home / FOLDER)
     for name, full_name in PEOPLE.items():
-        if name not in forge.settings["users"]:
-            forge.add_user(name, full_name)
+        forge.add_user(name, full_name)
     return forge
 
 

@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from opslab import wire
-from opslab.worlds.aws import operations
+from opslab.worlds.aws import audit, operations
 from opslab.worlds.aws.explain import explain
 from opslab.worlds.aws.graph import trust_graph
 from opslab.worlds.aws.journal import Journal
@@ -317,6 +317,28 @@ class Control:
         """The arrows of the trust graph: who can become whom."""
         return [[edge.source, edge.target] for edge in trust_graph(self.aws).edges]
 
+    def beyond(
+        self, caller: str, services: list[str], resources: list[str], wanted: dict[str, list[str]]
+    ) -> list[list[str]]:
+        """See `audit.beyond`."""
+        with self.aws.guard.lock:
+            return [list(one) for one in audit.beyond(self.aws, caller, services, resources, wanted)]
+
+    def reach(self, asked: list[tuple[str, str, str]]) -> list[list[str]]:
+        """See `audit.reach`."""
+        with self.aws.guard.lock:
+            return audit.reach(self.aws, asked)
+
+    def trusted(self, role: str) -> list[str]:
+        """See `audit.trusted`."""
+        with self.aws.guard.lock:
+            return audit.trusted(self.aws, role)
+
+    def everybody(self) -> list[str]:
+        """The ARNs of all users and roles."""
+        with self.aws.guard.lock:
+            return audit.everybody(self.aws)
+
     def role_session(self, account: str, role: str) -> list[str]:
         """(key, secret, token) of a session of a role, whoever it trusts: to ask what the role itself may do."""
         return list(self.aws.role_session(account, role))
@@ -329,7 +351,9 @@ class Control:
         return {}
 
 
-OPERATIONS = ("reset", "save", "why", "explained", "draw", "paths", "edges", "role_session", "stop")
+OPERATIONS = (
+    "reset", "save", "why", "explained", "draw", "paths", "edges", "beyond", "reach", "trusted", "everybody", "role_session", "stop",
+)  # fmt: skip
 
 
 if __name__ == "__main__":
