@@ -37,6 +37,9 @@ LESSON_SEED = 1
 
 SOLUTION_SEED = 1
 
+ADMINISTRATORS = "*:user/administrator"
+"""What every reset of a task brings back in AWS."""
+
 IDLE_SECONDS = 8 * 3600
 GONE_SECONDS = 60
 """A server whose workspace was deleted ends so long after its last request; the next request starts another."""
@@ -151,6 +154,10 @@ class World:
                 workspace.copy_answer(fresh, self.home, path)
             for path, pattern in task.sections.items():
                 workspace.copy_sections(fresh, self.home, path, pattern)
+            if module.cloud:
+                # Whoever has locked out the administrators, or lost their keys, must find the way back.
+                workspace.copy_sections(fresh, self.home, ".aws/config", "profile *-admin")
+                workspace.copy_sections(fresh, self.home, ".aws/credentials", "*-admin")
             for folder in workspace.FOLDERS:
                 with contextlib.suppress(FileExistsError):
                     (self.home / folder).mkdir()
@@ -160,7 +167,7 @@ class World:
             if kept and any(path.startswith(f"{folder}/") for folder in files):
                 workspace.copy_answer(Path(kept), self.home, path)
         if aws:
-            aws.ask("reset", without=list(task.cloud))
+            aws.ask("reset", without=[*task.cloud, ADMINISTRATORS])
             # What the CLI remembers of roles that it has become would outlive the reset.
             shutil.rmtree(self.home / ".aws/cli/cache", ignore_errors=True)
         return {"what": f"task {task.id}", "kept": kept}

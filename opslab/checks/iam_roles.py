@@ -35,14 +35,14 @@ def _role(cloud: Cloud, account: str, name: str) -> Actor:
     try:
         return cloud.role(IDS[account], name)
     except wire.Refusal:
-        raise Miss(f"There is no role {name} in {account} any more. It has to be there; opslab.reset brings it back.", tried=f"aws iam get-role --role-name {name} --profile {account}-admin", got="no such role", wanted="the role", name="role-gone") from None  # fmt: skip
+        raise Miss(f"There is no role {name} in {account} any more. It has to be there; opslab.reset(\"03\") brings it back.", tried=f"aws iam get-role --role-name {name} --profile {account}-admin", got="no such role", wanted="the role", name="role-gone") from None  # fmt: skip
 
 
 def _administer(cloud: Cloud, account: str, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
     """Let Ines do something in the copy. Raises Miss where somebody has locked her out."""
     answer = cloud.user(IDS[account], "administrator").call(service, operation, **parameters)
     if answer.result is None:
-        raise Miss(f"Ines, the administrator of {account}, may not do everything there any more. Nobody can mend anything without her: opslab.reset() brings the desk back.", tried=f"as {account}-admin: {service} {operation}", got=_said(answer), wanted="it is done", name="administrator-out")  # fmt: skip
+        raise Miss(f"Ines, the administrator of {account}, may not do everything there any more. Nobody can mend anything without her: opslab.reset(\"03\") brings the desk back.", tried=f"as {account}-admin: {service} {operation}", got=_said(answer), wanted="it is done", name="administrator-out")  # fmt: skip
     return answer.result
 
 

@@ -29,7 +29,17 @@ BEFORE = role(STAGING, "marts-reader")
 ELSEWHERE = (role(STAGING, "marts-writer"), role(STAGING, "marts-admin"), role(STAGING, "orders-analyst-admin"))
 """Roles that trust the whole platform account: whoever there may call AssumeRole on them gets them."""
 
-CLOUD = ("*:user/jonas", "*:user/kasia", "*:user/ola", "*:user/ci-runner", "*:group/data-people", ROLE, *ELSEWHERE)
+CLOUD = (
+    f"arn:aws:s3:::{MARTS}*",
+    "*:role/marts-reader",
+    "*:user/jonas",
+    "*:user/kasia",
+    "*:user/ola",
+    "*:user/ci-runner",
+    "*:group/data-people",
+    ROLE,
+    *ELSEWHERE,
+)
 
 
 def profiles(seed: int) -> list[Profile]:

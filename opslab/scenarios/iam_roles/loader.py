@@ -21,7 +21,10 @@ SALARIES = "hr/salaries.csv"
 PUBLISHED = "published/2026-11-15/part-00.csv"
 LOGS, AUDIT = "/targ/clicks-loader", "/targ/clicks-loader-audit"
 RUN = "run-1"
-CLOUD = (ROLE,)
+CLOUD = (
+    ROLE, f"arn:aws:s3:::{RAW}*", f"arn:aws:s3:::{CLEAN}*", "*:stream/clicks-live*", "*:stream/payments-live*", "*:clicks-loaded",
+    "*:payments-done", "*:secret:clicks/*", "*:secret:payments/*", "*:log-group:/targ/clicks-loader*", "*:role/debug",
+)  # fmt: skip
 
 
 def profiles(seed: int) -> list[Profile]:

@@ -18,7 +18,7 @@ BOT = user(STAGING, "report-bot")
 READER = role(PRODUCTION, "report-reader")
 LOADER = role(PRODUCTION, "orders-loader")
 PROFILE = "reports-production"
-CLOUD = (BOT, "*:user/intern", READER, LOADER, f"arn:aws:s3:::{BUCKET}*", "*:user/dev", "*:role/report-*")
+CLOUD = (BOT, "*:user/intern", READER, LOADER, f"arn:aws:s3:::{BUCKET}*", "*:user/dev", "*:role/*report-*")
 
 
 def external_id(seed: int) -> str:

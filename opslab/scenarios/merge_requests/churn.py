@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 
 from opslab.scenarios.merge_requests.people import FOLDER, day, git, history
@@ -12,7 +13,8 @@ from opslab.worlds.forge.forge import Forge
 NAME = "analytics/churn"
 CLONE = "work/churn"
 BRANCH = "churn-notebook"
-NOTEBOOK, DATA = "churn.ipynb", "data/customers.csv"
+NOTEBOOK, DATA, CITIES = "churn.ipynb", "data/customers.csv", "cities.py"
+REVIEWERS = {"ada": ("title", "description", "large-file", "notebook-output", "secret")}
 SOURCES = (
     "# Who leaves us, and when?\n",
     "import pandas as pd\n\ncustomers = pd.read_csv('data/customers.csv')\ncustomers.head()\n",
@@ -59,11 +61,10 @@ def notebook(seed: int, stripped: bool = False) -> str:
 
 def build(forge: Forge, home: Path, seed: int) -> None:
     """Put the repository there, and the clone on the desk."""
-    repository = forge.create(
-        NAME, reviewers={"ada": ["title", "description", "large-file", "notebook-output", "secret"]}
-    )
+    repository = forge.create(NAME, reviewers=REVIEWERS)
     history(repository, [("kasia", "Start", {"README.md": "# churn\n\nWho leaves us, and when?\n"})])
     clone = home / CLONE
+    shutil.rmtree(clone, ignore_errors=True)
     clone.parent.mkdir(parents=True, exist_ok=True)
     # By path, because the name forge:… is known on the desk only; then by its name.
     git(home, "clone", "--quiet", str(home / FOLDER / f"{NAME}.git"), str(clone))

@@ -8,6 +8,7 @@ from opslab.worlds.forge.forge import Forge
 NAME = "analytics/finance"
 MART = "marts/revenue_daily.sql"
 BRANCH = "only-paid"
+REVIEWERS = {"kasia": ("conflict-marker", "my-currency")}
 
 BASE = """\
 -- Revenue, one line a day.
@@ -43,7 +44,7 @@ order by day
 
 def build(forge: Forge, seed: int) -> None:
     """Put the repository there, with Kasia's change on main and yours open."""
-    repository = forge.create(NAME, reviewers={"kasia": ["conflict-marker", "my-currency"]}, rule_modules=[RULES])
+    repository = forge.create(NAME, reviewers=REVIEWERS, rule_modules=[RULES])
     history(
         repository,
         [

@@ -29,12 +29,29 @@ class Story:
     broken: tuple[int, ...]
 
 
+def visited(culprit: int) -> list[int]:
+    """The commits that git bisect looks at, between the first and the last, where all of them run."""
+    good, bad, found = 1, COUNT, []
+    while bad - good > 1:
+        found.append(good + (2 if bad - good == 3 else (bad - good) // 2))  # of three, git begins with the second
+        good, bad = (good, found[-1]) if found[-1] >= culprit else (found[-1], bad)
+    return found
+
+
 def story(seed: int, broken: int = 4) -> Story:
-    """The history of a seed. broken: so many commits do not run, some of them next to the culprit."""
+    """The history of a seed. broken: so many commits do not run; from two on, git bisect comes to one on either side.
+
+    Whoever takes what does not run for bad, or for good, is sent to the wrong commit by one of these two.
+    """
     rng = random.Random(f"halved {seed}")
-    culprit = rng.randint(18, 46)
+    before, after = [], []
+    while not (before and after):
+        culprit = rng.randint(18, 46)
+        before = [number for number in visited(culprit) if number < culprit - 1]
+        after = [number for number in visited(culprit) if number > culprit]
     near = [culprit - 2, culprit + 3, culprit + 4, culprit - 7, culprit + 9]
-    return Story(culprit, tuple(sorted(near[:broken])))
+    chosen = dict.fromkeys([before[-1], after[-1], *near])
+    return Story(culprit, tuple(sorted(list(chosen)[:broken])))
 
 
 def sample(seed: int) -> str:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 NAME = "analytics/alerts"
 BOT = "alert-bot"
 CONFIG = "config.env"
+REVIEWERS = {"ada": ("title", "description", "secret")}
 LEAK = "Make it run on my machine"
 
 SCRIPT = """\
@@ -45,7 +46,7 @@ def config(seed: int) -> str:
 
 def build(forge: Forge, seed: int) -> None:
     """Put the repository there."""
-    repository = forge.create(NAME, reviewers={"ada": ["title", "description", "secret"]})
+    repository = forge.create(NAME, reviewers=REVIEWERS)
     history(
         repository,
         [

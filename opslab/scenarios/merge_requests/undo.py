@@ -7,6 +7,7 @@ from opslab.worlds.forge.forge import Forge
 
 NAME = "analytics/loaders"
 LOAD, RATES = "load.py", "reference/rates.csv"
+REVIEWERS = {"pawel": ("title", "description", "conflict-marker")}
 BAD, TIDY = "Amounts in cents, for speed", "Tidy up"
 
 RATES_TEXT = """\
@@ -54,7 +55,7 @@ README = "# loaders\n\n`python load.py < orders.csv > clean.csv`\n"
 
 def build(forge: Forge, seed: int) -> None:
     """Put the repository there."""
-    repository = forge.create(NAME, reviewers={"pawel": ["title", "description", "conflict-marker"]})
+    repository = forge.create(NAME, reviewers=REVIEWERS)
     history(
         repository,
         [
