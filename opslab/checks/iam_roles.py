@@ -26,6 +26,16 @@ def _denied(answer: Actor | Answer) -> bool:
     return isinstance(answer, Answer) and not answer.allowed
 
 
+GONE = ("NoSuchBucket", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
+
+
+def _here(trial: Trial, answer: Answer) -> Answer:
+    """The same answer. Raises Miss where the thing that was asked for is not there any more, which says nothing of permission."""
+    if answer.code in GONE:
+        raise Miss(f"Something that this task needs was deleted. opslab.reset(\"{trial.task.id}\") brings it back.", tried="use the things of this task", got=_said(answer), wanted="all of them in their place", name="thing-gone")  # fmt: skip
+    return answer
+
+
 def _said(answer: Actor | Answer) -> str:
     return f"{answer.code}: {answer.message}" if isinstance(answer, Answer) and answer.code else "it was done"
 
@@ -235,7 +245,7 @@ def gets_in(trial: Trial) -> None:
         if layer == "trust":
             raise Miss("The role does not let Jonas in. Whom does its trust policy name?", tried=tried, got=_said(inside), wanted="credentials", name="trust-missing")  # fmt: skip
         raise Miss("Nothing that Jonas has allows him to ask for this role. The role is in another account, so its trust alone is not enough.", tried=tried, got=_said(inside), wanted="credentials", name="identity-missing")  # fmt: skip
-    read = inside.call("s3", "get_object", Bucket=let_in.MARTS, Key=let_in.MART)
+    read = _here(trial, inside.call("s3", "get_object", Bucket=let_in.MARTS, Key=let_in.MART))
     if not read.allowed:
         raise Miss("Jonas becomes the role, and then the role may not read the mart any more. Was its own policy changed? opslab.reset(\"3.2\") brings it back.", tried=f"as orders-analyst: read {let_in.MART}", got=_said(read), wanted="the file", name="role-broken")  # fmt: skip
 
@@ -295,7 +305,7 @@ def _do(trial: Trial, call: loader.Call) -> Answer:
     parameters = dict(call.parameters)
     if call.needs:
         parameters["ShardIterator"] = trial.once("iterator", lambda: _iterator(trial))
-    return _loader(trial).call(call.service, call.operation, **parameters)
+    return _here(trial, _loader(trial).call(call.service, call.operation, **parameters))
 
 
 def _iterator(trial: Trial) -> str:
@@ -521,7 +531,7 @@ def external_id(trial: Trial) -> None:
 def one_prefix(trial: Trial) -> None:
     reader = _role(trial.cloud(), "production", "report-reader")
     bucket = {"Bucket": reports.BUCKET}
-    other = reader.call("s3", "get_object", **bucket, Key="daily/orders-2026-11-15.csv")
+    other = _here(trial, reader.call("s3", "get_object", **bucket, Key="daily/orders-2026-11-15.csv"))
     if not other.allowed:
         raise Miss("The role reads the orders of one day. The job runs every day.", tried="as report-reader: read daily/orders-2026-11-15.csv", got=_said(other), wanted="the file", name="one-day-only")  # fmt: skip
     tries = (
@@ -551,7 +561,7 @@ def guard_holds(trial: Trial) -> None:
     bucket = {"Bucket": reports.BUCKET}
     own = _role(cloud, "production", "orders-loader")
     for text, operation, more in (("read", "get_object", {}), ("write", "put_object", {"Body": b"x"})):
-        answer = own.call("s3", operation, **bucket, Key="daily/orders-2026-11-15.csv", **more)
+        answer = _here(trial, own.call("s3", operation, **bucket, Key="daily/orders-2026-11-15.csv", **more))
         if not answer.allowed:
             raise Miss("orders-loader, who fills this bucket, is turned away now. Only one name had to be added to the list.", tried=f"as orders-loader: {text} a file", got=_said(answer), wanted="it is done", name="loader-out")  # fmt: skip
     tries = (("read", "get_object", {}), ("write", "put_object", {"Body": b"x"}), ("delete", "delete_object", {}))
@@ -797,6 +807,6 @@ def nothing_broken(trial: Trial) -> None:
             _trust_is(trial, arn, services.union(trial.cloud(at_start=True).ask("trusted", role=arn)), "new-arrow")
     _nobody_new(trial)
     writer = _role(trial.cloud(), "production", "orders-writer")
-    answer = writer.call("s3", "put_object", Bucket=dots.BUCKET, Key="orders/1.csv", Body=b"")
+    answer = _here(trial, writer.call("s3", "put_object", Bucket=dots.BUCKET, Key="orders/1.csv", Body=b""))
     if not answer.allowed:
         raise Miss("Who becomes orders-writer cannot write any more. The role's own policy was fine.", tried="as orders-writer: write a file", got=_said(answer), wanted="it is done", name="writer-broken")  # fmt: skip
