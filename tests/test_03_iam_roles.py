@@ -205,7 +205,7 @@ OPENED: dict[str, Callable[[World, str], bool]] = {
     "six-letters": _can("secretsmanager get-secret-value --secret-id reports/db-owner --profile {p}"),
     "renamed": _becomes(STAGING, "report-bot", role(STAGING, "forecast")),
     "no-external-id": _becomes(STAGING, "partner-sync", role(PRODUCTION, "partner-export")),
-    "no-bucket-policy": lambda here, p: here.aws.nobody().call("s3", "get_object", Bucket="targ-invoices-production", Key="tax/1.csv").allowed,
+    "no-bucket-policy": lambda here, p: here.user(STAGING, "administrator").call("s3", "get_object", Bucket="targ-invoices-production", Key="tax/1.csv").allowed,
     "no-queue-policy": lambda here, p: here.user(PRODUCTION, "dev").call("sqs", "receive_message", QueueUrl=f"http://127.0.0.1/{PRODUCTION}/alerts", WaitTimeSeconds=0).allowed,
     "group-says-no": lambda here, p: here.user(STAGING, "pavel").call("s3", "put_object", Bucket="targ-uploads-staging", Key="pavel/x", Body=b"").allowed,
     "encrypted-only": lambda here, p: here.user(STAGING, "label-bot").call("s3", "put_object", Bucket="targ-labels-staging", Key="x", Body=b"").allowed,

@@ -83,8 +83,15 @@ def _events(group: str) -> dict[str, Any]:
 
 
 MUST = (
-    Call("list incoming/ in the raw bucket", "s3", "list_objects_v2", {"Bucket": RAW, "Prefix": "incoming/", "Delimiter": "/"}),
-    Call("list one day there", "s3", "list_objects_v2", {"Bucket": RAW, "Prefix": f"incoming/{DAY}/", "Delimiter": "/"}),
+    Call(
+        "list incoming/ in the raw bucket",
+        "s3",
+        "list_objects_v2",
+        {"Bucket": RAW, "Prefix": "incoming/", "Delimiter": "/"},
+    ),
+    Call(
+        "list one day there", "s3", "list_objects_v2", {"Bucket": RAW, "Prefix": f"incoming/{DAY}/", "Delimiter": "/"}
+    ),
     Call("read a file from incoming/", "s3", "get_object", {"Bucket": RAW, "Key": CLICKS}),
     Call(
         "write a file to clean/", "s3", "put_object", {"Bucket": CLEAN, "Key": f"clean/{DAY}/part-00.csv", "Body": b"x"}

@@ -301,7 +301,7 @@ CASES += [
         _static(STAGING, "invoice-check"), _invoices,
         "aws s3api get-object --bucket targ-invoices-production --key 2026/1.csv /dev/null --query ContentLength --profile {p}",
         _bucket_policy("targ-invoices-production", "production", _for(user(STAGING, "invoice-check"), "s3:GetObject", f"{S3}targ-invoices-production/2026/*")),
-        _bucket_policy("targ-invoices-production", "production", _for("*", "s3:GetObject", f"{S3}targ-invoices-production/*")),
+        _bucket_policy("targ-invoices-production", "production", _for(f"arn:aws:iam::{STAGING}:root", "s3:*", f"{S3}targ-invoices-production/*")),
         (_put("user", "invoice-check", "staging", allow("s3:*")),
          _put("user", "invoice-check", "staging", allow("sts:AssumeRole", f"arn:aws:iam::{PRODUCTION}:role/*"))),
         ("*:user/invoice-check", f"{S3}targ-invoices-production*"),
