@@ -153,7 +153,11 @@ class Forge:
         if not path and len(known) == 1:
             path = known[0]
         if path not in known:
-            what = f"There is no repository {path} on the forge" if path else "Say which repository is meant"
+            what = (
+                f"There is no repository {path} on the forge"
+                if path
+                else "Say which repository is meant, as in: opslab mr -R group/name list"
+            )
             raise ForgeError(f"{what}; there are: {', '.join(known) or 'none'}.")
         return Repository(self, self._folder(path))
 

@@ -432,7 +432,7 @@ def conflict_marker(review: Review) -> Iterator[Finding]:
         for line in patch.lines:
             if line.sign == "+" and re.match(r"(<{7}|>{7})( |$)", line.text):
                 yield Finding(
-                    "There is a conflict marker left in this file. Which of the two versions should stay?",
+                    "There is a conflict marker left in this file. What would it look like if both changes were in it?",
                     patch.path,
                     line.number,
                 )
