@@ -6,6 +6,7 @@ A test file takes them over with `from graded import *` and says what they are t
     SEEDS = (1, 2, 3)
     def words(seed): …            # what stands for {{…}} in the answers
     SLOW = ("1.1", "1.4")         # optional: tasks whose later cases wait for `make test`
+    BRIEF = ("2.1",)              # optional: of these, not even each misconception is for a quick look; one miss of each kind is
     EVERYWHERE = ("1.3",)         # optional: tasks whose answers need no Linux
     ELSEWHERE = {"1.1": ["…"]}    # optional: what is enough to ask in other worlds, where a whole task takes long
     def template(seed): …         # optional: a desk that is quicker to make
@@ -48,11 +49,16 @@ __all__ = [
 linux = pytest.mark.skipif(sys.platform != "linux", reason="these answers are written for Linux and its jail")
 
 
-def repeats(case: replay.Case, cases: list[replay.Case]) -> bool:
-    """Whether earlier cases have shown all that this one shows; what takes long is not repeated for a quick look."""
+def repeats(case: replay.Case, cases: list[replay.Case], brief: bool = False) -> bool:
+    """Whether earlier cases have shown all that this one shows; what takes long is not repeated for a quick look.
+
+    brief: it is enough that they have missed the same expectations, for whatever reason.
+    """
     earlier = [other for other in cases[: cases.index(case)] if other.task == case.task]
     if case.right:
         return any(other.right for other in earlier)
+    if brief:
+        return case.missed.keys() <= {id for other in earlier for id in other.missed}
     return case.missed.items() <= {item for other in earlier for item in other.missed.items()}
 
 
@@ -62,7 +68,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if test not in __all__:
         return
     cases = everything = replay.cases(of.STEM)
-    slow, anywhere = getattr(of, "SLOW", ()), getattr(of, "EVERYWHERE", ())
+    brief, anywhere = getattr(of, "BRIEF", ()), getattr(of, "EVERYWHERE", ())
+    slow = (*getattr(of, "SLOW", ()), *brief)
     tasks = [task.id for task in checks.load(of.STEM[:2]).tasks]
     seeds: list[int] = list(of.SEEDS)
     if test == "test_a_right_answer_is_right_in_other_worlds":
@@ -73,7 +80,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pytest.param(
             case,
             marks=[linux] * (case.task not in anywhere)
-            + [pytest.mark.slow] * (case.task in slow and repeats(case, everything)),
+            + [pytest.mark.slow] * (case.task in slow and repeats(case, everything, case.task in brief)),
             id=str(case),
         )
         for case in cases

@@ -20,10 +20,16 @@ all is optional, except `missed` for a wrong case:
                                                # (of the desk); "@policy.json" is what stands in that file of this case;
                                                # fails = "MalformedPolicyDocument": AWS does not do it, and says so;
                                                # calls = "word": what the test of the module gives for that word
+    script = "do.sh"                           # a file of the case, run with bash on the desk as its learner, after its files
+                                               # are there. Where the task has something in AWS, that is running, and records
+    script_fails = true                        # the script ends with another exit code than 0, as it would for the learner
     seed = 4                                   # the world it plays in, where not every world has what it takes
 
-A wrong answer is often a right one with a slip. So with `base`, the calls of the base are done with this case's own file where
-there is one of that name, and an `edit` of "@policy.json" changes what the base has there.
+A wrong answer is often a right one with a slip. So with `base`, the calls and the script of the base are done with this case's own
+file where there is one of that name, and an `edit` of "@policy.json" or "@do.sh" changes what the base has there. A base's script
+is run before that of the case, which has another name then.
+
+Nothing waits in a script: no lab server is running, and `opslab mr work` (or show, or merge) lets colleagues look at once.
 
 `{{word}}` in a file is replaced by what the test of the module gives for the seed (`{{password}}`), because no secret and
 no solution stands in this repository. To see what a case brings while you write it:
@@ -35,11 +41,13 @@ from __future__ import annotations
 
 import ast
 import configparser
+import contextlib
 import functools
 import importlib
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -54,7 +62,21 @@ from opslab.worlds import workspace
 from opslab.worlds.aws import cloud
 
 ANSWERS = Path(__file__).parent / "answers"
-KEYS = {"note", "missed", "score", "base", "edit", "delete", "modes", "crlf", "ask", "calls", "seed"}
+KEYS = {
+    "note",
+    "missed",
+    "score",
+    "base",
+    "edit",
+    "delete",
+    "modes",
+    "crlf",
+    "ask",
+    "calls",
+    "script",
+    "script_fails",
+    "seed",
+}
 
 
 @dataclass(frozen=True)
@@ -100,17 +122,18 @@ class Case:
         return Case(self.folder.parents[1] / self.settings["base"]) if "base" in self.settings else None
 
     @property
-    def policies(self) -> set[str]:
-        """The names of its files that are for calls, and not for the workspace."""
+    def aside(self) -> set[str]:
+        """The names of its files that are for calls and scripts, and not for the workspace."""
         calls = self.settings.get("calls", [])
-        own = {
+        own = {self.settings["script"]} if "script" in self.settings else set()
+        own |= {
             str(value)[1:]
             for call in calls
             if isinstance(call, dict)
             for value in call.values()
             if str(value)[:1] == "@"
         }
-        return own | (self.base.policies if self.base else set())
+        return own | (self.base.aside if self.base else set())
 
     @property
     def asked(self) -> list[str] | None:
@@ -141,15 +164,15 @@ def put(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for source in sorted(path for path in case.folder.rglob("*") if path.is_file()):
         name = str(source.relative_to(case.folder))
-        if name == "case.toml" or name in case.policies:
+        if name == "case.toml" or name in case.aside:
             continue
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, _filled(source.read_text(), words))
     for edit in settings.get("edit", []):
         if edit["file"][0] == "@":
-            if edit["file"][1:] not in case.policies:
-                raise ValueError(f"{case}: no call of its base uses {edit['file']}")
+            if edit["file"][1:] not in case.aside:
+                raise ValueError(f"{case}: its base has nothing that uses {edit['file']}")
             continue
         path = home / edit["file"]
         _write(path, _edited(case, edit, path.read_text(), words))
@@ -158,6 +181,8 @@ def put(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     for name, mode in settings.get("modes", {}).items():
         (home / name).chmod(int(mode, 8))
+    if "script" in settings:
+        _run(case, home, words, slips)
 
 
 def _edited(case: Case, edit: Mapping[str, str], text: str, words: Mapping[str, Any]) -> str:
@@ -187,19 +212,39 @@ def _call(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, .
 
 
 def _value(case: Case, value: Any, words: Mapping[str, Any], slips: tuple[Case, ...]) -> Any:
-    """An argument of a call, as it is meant. A policy is looked for where the last slip was made, and edited by all of them."""
+    """An argument of a call, as it is meant."""
     if not isinstance(value, str):
         return value
-    if not value.startswith("@"):
-        return _filled(value, words)
-    name = value[1:]
+    return _own(case, value[1:], words, slips) if value.startswith("@") else _filled(value, words)
+
+
+def _own(case: Case, name: str, words: Mapping[str, Any], slips: tuple[Case, ...]) -> str:
+    """A file of a case, from where the last slip was made that has one, and edited by all the slips since."""
     at = next((number for number, slip in enumerate(slips) if (slip.folder / name).is_file()), len(slips))
     text = _filled(((*slips, case)[at].folder / name).read_text(), words)
     for slip in reversed(slips[: at + 1]):
         for edit in slip.settings.get("edit", []):
-            if edit["file"] == value:
+            if edit["file"] == f"@{name}":
                 text = _edited(slip, edit, text, words)
     return text
+
+
+def _run(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...]) -> None:
+    """Run the script of this case on the desk, as the learner would in a terminal."""
+    stem = workspace.note(home)["module"]
+    text = _own(case, case.settings["script"], words, slips)
+    with contextlib.ExitStack() as running:
+        env = {}
+        if checks.module_of(case.task).find(case.task).cloud:
+            where = {"seed": workspace.seed_of(home), "journal": home / cloud.JOURNAL, "record": True}
+            aws = running.enter_context(cloud.shared().open(workspace.cloud_of(stem), **where))
+            env["AWS_ENDPOINT_URL"] = aws.endpoint
+        done = subprocess.run(
+            ["bash", "-ec", text], cwd=home, env=workspace.environment(home, env), text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+        )  # fmt: skip
+    if bool(done.returncode) != case.settings.get("script_fails", False):
+        raise ValueError(f"{case}: its script ended with {done.returncode}:\n{done.stdout}")
 
 
 def _write(path: Path, text: str) -> None:

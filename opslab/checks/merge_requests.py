@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import json
 import re
 import sys
@@ -17,10 +18,11 @@ from opslab.scenarios.merge_requests import churn, conflict, first, halved, leak
 from opslab.scenarios.merge_requests import rules as _rules  # noqa: F401  (it adds to RULES)
 from opslab.worlds.aws.cloud import JOURNAL, Actor, Answer
 from opslab.worlds.forge.forge import Forge
+from opslab.worlds.forge.git import Git
 from opslab.worlds.forge.merge_requests import MergeRequest
 from opslab.worlds.forge.repository import Repository
 from opslab.worlds.forge.reviewers import REASON_WORDS, RULES, SECRETS, Review, is_vague
-from opslab.worlds.forge.state import MERGED, OPENED, ForgeError
+from opslab.worlds.forge.state import CLOSED, MERGED, OPENED, ForgeError
 from opslab.worlds.forge.untrusted import take_forge
 
 module = Module("02", "merge_requests", "Git and merge requests", cloud=True, forge=True)
@@ -49,45 +51,66 @@ def _forge(trial: Trial) -> Forge:
 
 def _repository(trial: Trial, name: str) -> Repository:
     forge = _forge(trial)
-    if name not in forge.paths():
+    if name not in forge.paths() or not forge.repository(name).git.resolve(MAIN):
         raise Miss(f"The repository {name} is not on the forge any more, or is damaged. opslab.reset(\"{trial.task.id}\") brings it back.", tried=f"look for {name}", got=", ".join(forge.paths()), wanted=name, name="repository-gone")  # fmt: skip
     return forge.repository(name)
 
 
-def _start(trial: Trial, name: str) -> str:
-    """The commit that main was at when the desk was made."""
+def _at_start(trial: Trial, part: Any) -> Repository:
+    """The repository of a part (a module of the scenario) as it was when the desk was made."""
 
-    def ask() -> str:
+    def make() -> Repository:
         fresh = Forge(trial.folder() / "forge")
         for person, full_name in people.PEOPLE.items():
             fresh.add_user(person, full_name)
         with people.Past():
-            PARTS[name].build(fresh, trial.seed)
-        return fresh.repository(name).git.resolve(MAIN)
+            part.build(fresh, trial.seed)
+        return fresh.repository(part.NAME)
 
-    return trial.once(f"start {name}", ask)
-
-
-PARTS: dict[str, Any] = {part.NAME: part for part in (first, conflict, undo, leak, halved)}
+    return trial.once(f"start {part.NAME}", make)
 
 
 def _mine(repository: Repository) -> list[MergeRequest]:
-    """The learner's merge requests, newest first."""
-    return [mr for mr in reversed(repository.merge_requests()) if mr.record["author"] == "you"]
+    """The learner's merge requests: those that are merged first, then the open ones, and the newest of a kind first."""
+    mine = [mr for mr in reversed(repository.merge_requests()) if mr.record["author"] == "you"]
+    return sorted(mine, key=lambda mr: (MERGED, OPENED, CLOSED).index(mr.record["state"]))
+
+
+def _merged(repository: Repository) -> MergeRequest:
+    """The newest of the learner's merge requests that are in main. Raises Miss where there is none."""
+    mine = _mine(repository)
+    if mine and mine[0].record["state"] == MERGED:
+        return mine[0]
+    blockers = mine[0].blockers() if mine and mine[0].record["state"] == OPENED else []
+    in_conflict = any(blocker.code == "conflict" for blocker in blockers)
+    got = "no open merge request of yours"
+    if mine and mine[0].record["state"] == OPENED:
+        got = _waits_for(mine[0])
+    say = "Your branch and main still contradict each other." if in_conflict else "Nothing of yours is merged yet."
+    raise Miss(say, tried=f"look at the merge requests of {repository.path}", got=got, wanted="a merged one", name="in-conflict" if in_conflict else "not-merged")  # fmt: skip
+
+
+def _settled(mr: MergeRequest, part: Any) -> None:
+    """Not what is written down counts, but what the reviewers of a part would ask if they looked again. Raises Miss."""
+    for who, rules in part.REVIEWERS.items():
+        if waiting := _still_asks(mr, who, rules):
+            raise Miss("A question is still open. Answer it: with a commit, or with a sentence.", tried=f"opslab mr show {mr.number} -R {part.NAME}", got=waiting[0], wanted="no open questions", name="open-question")  # fmt: skip
 
 
 def _file(repository: Repository, path: str) -> str:
     content = repository.git.file(MAIN, path)
     if content is None:
-        raise Miss(f"{path} is not on main any more.", tried=f"git show main:{path}", got="nothing", wanted=path, name="file-gone")  # fmt: skip
+        raise Miss(f"{path} is not on main.", tried=f"git show main:{path}", got="nothing", wanted=path, name="file-gone")  # fmt: skip
     return content.decode("utf-8", "replace")
 
 
-def _not_rewritten(trial: Trial, repository: Repository) -> None:
-    """The history that everybody has is still there. Raises Miss."""
-    name = repository.path
-    if not repository.git.is_ancestor(_start(trial, name), MAIN):
-        raise Miss("The history of main was rewritten: what everybody else has cloned is not part of it any more.", tried=f"git log main, in {name}", got="other commits", wanted="the old ones, and new ones on top", name="rewritten")  # fmt: skip
+def _not_rewritten(trial: Trial, part: Any) -> Repository:
+    """The repository of a part, in which the history that everybody has is still there. Raises Miss."""
+    repository, start = _repository(trial, part.NAME), _at_start(trial, part).git.resolve(MAIN)
+    git = repository.git
+    if not (git.resolve(start) and git.is_ancestor(start, MAIN)):
+        raise Miss("The history of main was rewritten: what everybody else has cloned is not part of it any more.", tried=f"git log main, in {part.NAME}", got="other commits", wanted="the old ones, and new ones on top", name="rewritten")  # fmt: skip
+    return repository
 
 
 def _still_asks(mr: MergeRequest, who: str, rules: Iterable[str]) -> list[str]:
@@ -108,6 +131,12 @@ def _still_asks(mr: MergeRequest, who: str, rules: Iterable[str]) -> list[str]:
 
 def _is_reason(reply: dict[str, Any]) -> bool:
     return reply["by"] == "you" and len(reply["text"].split()) >= REASON_WORDS
+
+
+def _holder(git: Git, text: str) -> str:
+    """The path of a file that held a text in any commit that can be fetched; "" where there is none."""
+    paths = git.text("log", "--all", "-m", "--format=", "--name-only", "--no-renames", f"-S{text}").split("\n")
+    return next(filter(None, paths), "")
 
 
 def _waits_for(mr: MergeRequest) -> str:
@@ -142,6 +171,10 @@ def _query(trial: Trial, sql: str, rows: list[Any]) -> list[dict[str, Any]]:
     return [dict(zip([name.lower() for name in found["columns"]], row, strict=True)) for row in found["rows"]]
 
 
+def _in_any_order(rows: Iterable[dict[str, Any]]) -> list[str]:
+    return sorted(str(sorted(row.items())) for row in rows)
+
+
 def _show(rows: Iterable[dict[str, Any]]) -> str:
     return shorten("\n".join(str(row) for row in rows), lines=4)
 
@@ -166,7 +199,7 @@ opening = module.task(
 
 @opening.expects("a merge request that says what it does, and why", points=1)
 def opened(trial: Trial) -> None:
-    repository = _repository(trial, first.NAME)
+    repository = _not_rewritten(trial, first)
     tried = f"look for a merge request of yours in {first.NAME}"
     mine = _mine(repository)
     if not mine:
@@ -188,9 +221,7 @@ def reviewed(trial: Trial) -> None:
     mr = _mine(_repository(trial, first.NAME))[0]
     record = mr.record
     tried = f"opslab mr show {record['number']}"
-    # Not what is written down counts, but whether Hania, asked again, would still ask.
-    if waiting := _still_asks(mr, "hania", first.REVIEWERS["hania"]):
-        raise Miss("A question is still open. Answer it: with a commit, or with a sentence.", tried=tried, got=waiting[0], wanted="no open questions", name="open-question")  # fmt: skip
+    _settled(mr, first)
     head = record["merged"]["head"] if record["merged"] else record["head"]
     if not any(one["by"] == "hania" and one["head"] == head for one in record["approvals"]):
         raise Miss("Hania has not approved what is there now. A new push takes approvals back; she looks again within a second or two, while the desk is open.", tried=tried, got=_waits_for(mr), wanted="approved by hania", name="not-approved")  # fmt: skip
@@ -244,17 +275,7 @@ both = module.task(
 
 @both.expects("your merge request is in main, and Kasia's commit still is", points=1)
 def merged(trial: Trial) -> None:
-    repository = _repository(trial, conflict.NAME)
-    _not_rewritten(trial, repository)
-    mine = _mine(repository)
-    done = [mr for mr in mine if mr.record["state"] == MERGED]
-    if done:
-        return
-    waiting = [mr for mr in mine if mr.record["state"] == OPENED]
-    got = _waits_for(waiting[0]) if waiting else "no open merge request of yours"
-    in_conflict = bool(waiting) and any(blocker.code == "conflict" for blocker in waiting[0].blockers())
-    say = "Your branch and main still contradict each other." if in_conflict else "It is not merged yet."
-    raise Miss(say, tried=f"opslab mr show 1 -R {conflict.NAME}", got=got, wanted="merged", name="in-conflict" if in_conflict else "not-merged")  # fmt: skip
+    _settled(_merged(_not_rewritten(trial, conflict)), conflict)
 
 
 @both.expects("the query on main has both changes", points=2, needs="merged")
@@ -278,7 +299,7 @@ def has_both(trial: Trial) -> None:
     }
     if "orders" not in columns or all(row.get("revenue") == every.get((row.get("day"), row.get("currency"))) for row in found):  # fmt: skip
         raise Miss("Your change is lost: cancelled and refunded orders are in the sum again, or the column orders is missing.", tried=tried, got=_show(found), wanted=_show(wanted), name="yours-lost")  # fmt: skip
-    if sorted(found, key=str) != sorted(wanted, key=str):
+    if _in_any_order(found) != _in_any_order(wanted):
         raise Miss("Both changes are there, and the numbers are not right yet.", tried=tried, got=_show(found), wanted=_show(wanted), name="wrong-numbers")  # fmt: skip
 
 
@@ -299,12 +320,7 @@ back = module.task(
 
 @back.expects("main was not rewritten, and goes on by a merge request", points=1)
 def went_on(trial: Trial) -> None:
-    repository = _repository(trial, undo.NAME)
-    _not_rewritten(trial, repository)
-    if not any(mr.record["state"] == MERGED for mr in _mine(repository)):
-        waiting = [mr for mr in _mine(repository) if mr.record["state"] == OPENED]
-        got = _waits_for(waiting[0]) if waiting else "no merge request of yours"
-        raise Miss("Nothing of yours is merged yet.", tried=f"look at the merge requests of {undo.NAME}", got=got, wanted="a merged one", name="not-merged")  # fmt: skip
+    _settled(_merged(_not_rewritten(trial, undo)), undo)
 
 
 @back.expects("amounts are in euros again, and what came later still works", points=1, needs="went_on")
@@ -333,8 +349,6 @@ def restored(trial: Trial) -> None:
         raise Miss(f"{undo.RATES} is still missing. It was deleted by the commit “{undo.TIDY}”.", tried=f"git show main:{undo.RATES}", got="nothing", wanted="the file", name="not-restored")  # fmt: skip
     if content.decode("utf-8", "replace") != undo.RATES_TEXT:
         raise Miss("It is there, and not as it was. git has the old one, letter by letter.", tried=f"git show main:{undo.RATES}", got=shorten(content.decode("utf-8", "replace")), wanted=undo.RATES_TEXT, name="typed-again")  # fmt: skip
-    if repository.git.file(MAIN, "notes.txt") is None:
-        raise Miss("notes.txt came with the same commit and is gone now. Only the deleted file was to come back.", tried="git show main:notes.txt", got="nothing", wanted="the file", name="too-much-undone")  # fmt: skip
 
 
 # ---- 2.4 ------------------------------------------------------------------------------------------------------------
@@ -364,9 +378,12 @@ def _bot(trial: Trial) -> tuple[str, str]:
     parser = configparser.RawConfigParser(strict=False)
     try:
         parser.read_string(trial.read(CREDENTIALS))
-        return parser[leak.BOT]["aws_access_key_id"].strip(), parser[leak.BOT]["aws_secret_access_key"].strip()
+        key, secret = (parser[leak.BOT][name].strip() for name in ("aws_access_key_id", "aws_secret_access_key"))
     except (configparser.Error, KeyError):
-        raise Miss(f"~/{CREDENTIALS} has no complete profile [{leak.BOT}].", tried=f"read ~/{CREDENTIALS}", got="something is missing", wanted="aws_access_key_id and aws_secret_access_key", name="no-profile") from None  # fmt: skip
+        key = secret = ""
+    if not (key and secret):
+        raise Miss(f"~/{CREDENTIALS} has no complete profile [{leak.BOT}].", tried=f"read ~/{CREDENTIALS}", got="something is missing", wanted="aws_access_key_id and aws_secret_access_key", name="no-profile")  # fmt: skip
+    return key, secret
 
 
 @leaked.expects("the old key does not work any more, and the bot does", points=1.5)
@@ -389,20 +406,20 @@ def _message(answer: Answer) -> str:
 
 @leaked.expects("no file on main holds a key, and config.env stays out", points=1)
 def cleaned(trial: Trial) -> None:
-    repository = _repository(trial, leak.NAME)
-    _not_rewritten(trial, repository)
+    repository = _not_rewritten(trial, leak)
     for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", MAIN).split("\0"):
         text = (repository.git.file(MAIN, path) or b"").decode("utf-8", "replace") if path else ""
         if path and any(pattern.search(text) for pattern in SECRETS.values()):
-            new = leak.old_key(trial.seed) not in text
-            say = (
-                f"The new key stands in {path} now, for everybody to see."
-                if new
-                else f"The key still stands in {path} on main."
-            )
-            raise Miss(say, tried=f"git show main:{path}", got="a key", wanted="none", name="new-key-pushed" if new else "still-on-main")  # fmt: skip
+            raise Miss(f"A key still stands in {path} on main.", tried=f"git show main:{path}", got="a key", wanted="none", name="still-on-main")  # fmt: skip
     if not _ignores(trial, repository, [leak.CONFIG])[0]:
         raise Miss("Nothing keeps config.env from being committed again.", tried=f"git check-ignore {leak.CONFIG}", got="not ignored", wanted="a line in .gitignore", name="not-ignored")  # fmt: skip
+    _settled(_merged(repository), leak)
+    pushed = ""
+    with contextlib.suppress(Miss):  # `rotated` says that there is no new key
+        new = [part for part in _bot(trial) if part not in leak.config(trial.seed)]
+        pushed = next(filter(None, (_holder(repository.git, part) for part in new)), "")
+    if pushed:
+        raise Miss(f"The new key was pushed as well, in {pushed}: now everybody knows this one. Make another, and switch this one off.", tried="git log --all -S with the new key, on the forge", got=pushed, wanted=f"~/{CREDENTIALS} only", name="new-key-pushed")  # fmt: skip
 
 
 @leaked.expects(
@@ -412,21 +429,20 @@ def cleaned(trial: Trial) -> None:
 )
 def in_order(trial: Trial) -> None:
     old = leak.old_key(trial.seed)
-    made = off = None
+    made, off = False, ""
     for entry in _journal(trial):
-        operation, body = entry["operation"], str(entry["request"].get("body", ""))
-        if operation == "CreateAccessKey" and f"UserName={leak.BOT}" in body:
-            made = made or entry["time"]
-        if operation in ("UpdateAccessKey", "DeleteAccessKey", "DeleteUser") and (
-            old in body or operation == "DeleteUser"
-        ):
-            off = off or entry["time"]
-    if off and (not made or made > off):
+        operation, body = entry.get("operation"), str(entry.get("request"))
+        made = made or (operation == "CreateAccessKey" and f"UserName={leak.BOT}" in body)
+        inactive = operation == "UpdateAccessKey" and "Status=Inactive" in body
+        if (inactive or operation == "DeleteAccessKey") and old in body:
+            off = str(entry.get("time"))
+            break
+    if off and not made:
         raise Miss("The old key was off before there was a new one: alerts stood still in between.", tried="read what was done in AWS, in its order", got="off, then new", wanted="new, then off", name="off-first")  # fmt: skip
-    merged_at = [
-        mr.record["merged"]["at"] for mr in _mine(_repository(trial, leak.NAME)) if mr.record["state"] == MERGED
-    ]
-    if merged_at and off and _instant(merged_at[0]) < _instant(off):
+    merged = [mr.record["merged"] for mr in _mine(_repository(trial, leak.NAME)) if mr.record["state"] == MERGED]
+    git = _repository(trial, leak.NAME).git
+    clean = [one["at"] for one in merged if old.encode() not in (git.file(one["sha"], leak.CONFIG) or b"")]
+    if off and clean and _instant(min(clean)) < _instant(off):
         raise Miss("The repository was cleaned while the key still worked. Whoever had seen it could go on using it: first the key, then the files.", tried="compare the times of the merge and of AWS", got="cleaned, then off", wanted="off, then cleaned", name="cleaned-first")  # fmt: skip
 
 
@@ -446,12 +462,11 @@ def _instant(text: str) -> str:
 @leaked.expects("you can say what git keeps", points=1)
 def knows(trial: Trial) -> None:
     said = trial.answers(LEAK, ["commit", "still_in_history", "old_key"])
-    repository = _repository(trial, leak.NAME)
     old = leak.old_key(trial.seed)
     if said.get("old_key", "").split(":")[-1].strip() != old:
         raise Miss("Which key is it? Its id begins with AKIA and stands in the commit.", tried=f"read ~/{LEAK}", got=said.get("old_key", "nothing"), wanted="the id of the key", name="which-key")  # fmt: skip
     commit = said.get("commit", "").lower()
-    truth = repository.log(_start(trial, leak.NAME))
+    truth = _at_start(trial, leak).log(MAIN)
     bad = next(one.sha for one in truth if one.subject == leak.LEAK)
     if len(commit) < 7 or not bad.startswith(commit):
         after = any(len(commit) >= 7 and one.sha.startswith(commit) for one in truth)
@@ -482,7 +497,7 @@ bisect = module.task(
 @bisect.expects("names the commit", points=1)
 def named(trial: Trial) -> None:
     commit = trial.answers(HALVED, ["commit"]).get("commit", "").lower()
-    ids = _repository(trial, halved.NAME).git.text("rev-list", "--reverse", _start(trial, halved.NAME)).split()
+    ids = _at_start(trial, halved).git.text("rev-list", "--reverse", MAIN).split()
     told = halved.story(trial.seed)
     culprit = ids[told.culprit - 1]
     if len(commit) < 7 or not re.fullmatch(r"[0-9a-f]{7,40}", commit):
@@ -492,7 +507,7 @@ def named(trial: Trial) -> None:
     where = next((number for number, sha in enumerate(ids, 1) if sha.startswith(commit)), 0)
     if where in told.broken:
         raise Miss("That commit does not run at all, which is bad, and another matter: it has not halved anything.", tried=f"git show {commit[:8]}", got="a commit that does not run", wanted="the one that halved the rows", name="broken-is-not-bad")  # fmt: skip
-    if where == told.culprit - 1 or ids[told.culprit - 2].startswith(commit):
+    if where == told.culprit - 1:
         raise Miss("So close: that is the last one that was good.", tried=f"git show {commit[:8]}", got="the commit before it", wanted="the first bad one", name="last-good")  # fmt: skip
     raise Miss("Not this one. Which is the first commit with half of the rows?", tried=f"git show {commit[:8]}", got="another commit" if where else "no commit of this repository", wanted="the first bad one", name="another-commit")  # fmt: skip
 
@@ -554,41 +569,34 @@ fit = module.task(
 )  # fmt: skip
 
 
-def _merged_churn(trial: Trial) -> Repository:
-    repository = _repository(trial, churn.NAME)
-    mine = _mine(repository)
-    if not any(mr.record["state"] == MERGED for mr in mine):
-        waiting = [mr for mr in mine if mr.record["state"] == OPENED]
-        got = _waits_for(waiting[0]) if waiting else "no merge request of yours"
-        raise Miss("The notebook is not in main yet.", tried=f"look at the merge requests of {churn.NAME}", got=got, wanted="a merged one", name="not-merged")  # fmt: skip
-    return repository
-
-
 @fit.expects("the notebook is in main, without what its cells printed", points=1)
 def stripped(trial: Trial) -> None:
-    text = _file(_merged_churn(trial), churn.NOTEBOOK)
+    repository = _not_rewritten(trial, churn)
+    mr = _merged(repository)
+    text = _file(repository, churn.NOTEBOOK)
     try:
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
-        sources = ["".join(cell["source"]) for cell in cells]
+        sources = ["".join(cell["source"]).rstrip() for cell in cells]
         ran = [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Miss("churn.ipynb on main does not open as a notebook.", tried="read main:churn.ipynb", got=shorten(text, lines=3), wanted="a notebook", name="no-notebook") from None  # fmt: skip
     if ran:
         raise Miss("Outputs are still in it, and with them a customer's address.", tried="read main:churn.ipynb", got=f"{len(ran)} cells with outputs or numbers", wanted="none", name="outputs-left")  # fmt: skip
-    if sources != list(churn.SOURCES[1:]):
+    if sources != [source.rstrip() for source in churn.SOURCES[1:]]:
         raise Miss("The code in it is not what it was.", tried="read main:churn.ipynb", got=shorten("\n".join(sources), lines=6), wanted="the same cells, without outputs", name="code-lost")  # fmt: skip
+    _file(repository, churn.CITIES)
+    _settled(mr, churn)
 
 
 @fit.expects("no data and no customer in any commit that was pushed", points=1, needs="stripped")
 def no_data(trial: Trial) -> None:
-    repository = _repository(trial, churn.NAME)
-    git = repository.git
+    git = _repository(trial, churn.NAME).git
     for line in git.text("rev-list", "--objects", "--all").splitlines():
-        sha, _, path = line.partition(" ")
-        if path and path.endswith(".csv"):
-            raise Miss(f"{path} is in a commit on the forge. It is not in the newest one, and everybody who clones gets it all the same.", tried="git rev-list --objects --all, on the forge", got=path, wanted="no data", name="data-in-history")  # fmt: skip
-        if path and churn.customer(trial.seed) in git.text("cat-file", "-p", sha, limit=4_000_000):
-            raise Miss(f"A customer's address is in {path}, in a commit on the forge.", tried="look through every version of every file", got=path, wanted="no customers", name="customer-in-history")  # fmt: skip
+        path = line.partition(" ")[2]
+        if path.endswith(".csv"):
+            raise Miss(f"{path} is in a commit on the forge. It need not be in the newest one: everybody who clones gets it all the same.", tried="git rev-list --objects --all, on the forge", got=path, wanted="no data", name="data-in-history")  # fmt: skip
+    if path := _holder(git, churn.customer(trial.seed)):
+        raise Miss(f"A customer's address is in {path}, in a commit on the forge.", tried="look through every version of every file", got=path, wanted="no customers", name="customer-in-history")  # fmt: skip
 
 
 @fit.expects(".gitignore keeps data, checkpoints and secrets away, and nothing else", points=1, needs="stripped")

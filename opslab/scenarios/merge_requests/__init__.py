@@ -25,9 +25,9 @@ def build(home: Path, seed: int, twists: frozenset[str]) -> None:
         if "lesson" in twists:
             lesson.build(forge, home)
             return
-        for part in (first, conflict, undo, leak, halved):
+        for part in (first, conflict, undo, leak, halved, churn):
             part.build(forge, seed)
-        churn.build(forge, home, seed)
+        churn.put_clone(home, seed)
         forge.react(run_pipelines=False)
     profiles = leak.profiles(seed)
     write(home / ".aws" / "config", config_file(profiles))

@@ -59,10 +59,14 @@ def notebook(seed: int, stripped: bool = False) -> str:
     return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
 
 
-def build(forge: Forge, home: Path, seed: int) -> None:
-    """Put the repository there, and the clone on the desk."""
+def build(forge: Forge, seed: int) -> None:
+    """Put the repository there."""
     repository = forge.create(NAME, reviewers=REVIEWERS)
-    history(repository, [("kasia", "Start", {"README.md": "# churn\n\nWho leaves us, and when?\n"})])
+    history(repository, [("kasia", "Start", {"README.md": "# churn\n\nWho leaves us, and when?\n"})], seed=seed)
+
+
+def put_clone(home: Path, seed: int) -> None:
+    """Put the clone on the desk, with the branch that nobody has seen."""
     clone = home / CLONE
     shutil.rmtree(clone, ignore_errors=True)
     clone.parent.mkdir(parents=True, exist_ok=True)

@@ -54,6 +54,7 @@ def build(forge: Forge, seed: int) -> None:
                 {"README.md": "# finance\n\nMarts for the finance team.\n", MART: BASE},
             )
         ],
+        seed=seed,
     )
     repository.commit(BRANCH, {MART: YOURS}, "Count only what was paid", by="you", at=day(20))
     history(repository, [("kasia", "Revenue by currency: finance adds up euros and zloty", {MART: KASIA})], start=21)

@@ -82,4 +82,5 @@ def build(forge: Forge, seed: int) -> None:
             ("kasia", "Count users, too", {"marts/users_daily.sql": USERS.replace("distinct user_id", "*")}),
             ("hania", "Count people, not visits", {"marts/users_daily.sql": USERS, "CHANGELOG.md": CHANGELOG}),
         ],
+        seed=seed,
     )

@@ -60,11 +60,17 @@ Commit = tuple[str, str, Mapping[str, str | None]]
 """Who, with which message, and the files: path and content, None for one that goes."""
 
 
-def history(repository: Repository, commits: list[Commit], start: int = 0, hours: int = 24) -> list[str]:
-    """Put commits on main, one every `hours`, in one go, as something that happened long ago. Returns their ids."""
+def history(
+    repository: Repository, commits: list[Commit], start: int = 0, hours: int = 24, seed: int | None = None
+) -> list[str]:
+    """Put commits on main, one every `hours`, in one go, as something that happened long ago. Returns their ids.
+
+    seed: moves them by some minutes, so that a repository tells whose desk it is from.
+    """
     ref = "refs/heads/main"
     before = repository.git.resolve(ref)
     first = int(datetime.fromisoformat(day(start)).timestamp())
+    first += random.Random(f"minutes {seed}").randrange(3000) if seed is not None else 0
     stream = []
     for number, (who, message, files) in enumerate(commits):
         person = f"{repository.store.forge()['users'][who]['name']} <{who}@targ.example>"

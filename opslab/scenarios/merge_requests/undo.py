@@ -66,4 +66,5 @@ def build(forge: Forge, seed: int) -> None:
             ("iwo", BAD, {LOAD: CENTS}),
             ("pawel", "Say how many rows were loaded", {LOAD: LOGGED}),
         ],
+        seed=seed,
     )

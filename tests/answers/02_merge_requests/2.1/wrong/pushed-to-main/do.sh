@@ -1,0 +1,5 @@
+git clone --quiet forge:analytics/marts work/marts
+cd work/marts
+sed -i "s/^from orders$/from orders\nwhere status <> 'cancelled'/" marts/orders_daily.sql
+git commit --quiet -am "Leave cancelled orders out of the daily mart"
+git push origin main

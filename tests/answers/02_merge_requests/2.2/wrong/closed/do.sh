@@ -1,0 +1,1 @@
+opslab mr -R analytics/finance close 1

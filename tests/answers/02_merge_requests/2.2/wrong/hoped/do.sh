@@ -1,0 +1,1 @@
+opslab mr -R analytics/finance merge 1
