@@ -16,6 +16,7 @@ from opslab.jail import Limits
 from opslab.scenarios.iam_roles.names import STAGING
 from opslab.scenarios.merge_requests import churn, conflict, first, halved, leak, people, undo
 from opslab.scenarios.merge_requests import rules as _rules  # noqa: F401  (it adds to RULES)
+from opslab.worlds import workspace
 from opslab.worlds.aws.cloud import JOURNAL, Actor, Answer
 from opslab.worlds.forge.forge import Forge
 from opslab.worlds.forge.git import Git
@@ -176,7 +177,7 @@ def _in_any_order(rows: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _show(rows: Iterable[dict[str, Any]]) -> str:
-    return shorten("\n".join(str(row) for row in rows), lines=4)
+    return shorten("\n".join(str(row) for row in rows) or "no lines at all", lines=4)
 
 
 # ---- 2.1 ------------------------------------------------------------------------------------------------------------
@@ -184,11 +185,11 @@ def _show(rows: Iterable[dict[str, Any]]) -> str:
 opening = module.task(
     "2.1",
     "The first merge request",
-    files=[_folder(first.NAME)],
+    files=[_folder(first.NAME), "work/marts"],
     hints=[
         ("git clone forge:analytics/marts work/marts, then a branch: git switch -c without-cancelled. Change the file, look at it with "
         "git diff, then git add and git commit."),
-        "One condition is missing in marts/orders_daily.sql: where status <> 'cancelled'. It stands between from and group by.",
+        "One condition is missing in marts/orders_daily.sql, between from and group by. sample/orders.csv shows which words stand in the column status; only one of them has to go.",
         ("git push -o merge_request.create -o merge_request.target=main -o merge_request.title='…' -o merge_request.description='…' "
         "-u origin without-cancelled. Why, and by how much a number moves, belong into the description."),
         ("opslab mr show 1 says what Hania asks. Answer with a commit (a line in CHANGELOG.md) and git push, or with opslab mr comment 1 "
@@ -262,7 +263,7 @@ def _daily(rows: list[Any]) -> list[dict[str, Any]]:
 both = module.task(
     "2.2",
     "Two people, one file",
-    files=[_folder(conflict.NAME)],
+    files=[_folder(conflict.NAME), "work/finance"],
     hints=[
         "git clone forge:analytics/finance work/finance, git switch only-paid, git merge origin/main. git status says which file is in conflict.",
         ("Between <<<<<<< and ======= stands what you have, between ======= and >>>>>>> what main has. Write the query that does both, and "
@@ -308,7 +309,7 @@ def has_both(trial: Trial) -> None:
 back = module.task(
     "2.3",
     "Undo, in front of everybody",
-    files=[_folder(undo.NAME)],
+    files=[_folder(undo.NAME), "work/loaders"],
     hints=[
         "git clone forge:analytics/loaders work/loaders, a branch, and git log --oneline to find the two commits: “Amounts in cents” and “Tidy up”.",
         "git revert ID makes a new commit that takes one back. History stays; the commits after it stay.",
@@ -358,7 +359,7 @@ LEAK, CREDENTIALS = "answers/2.4.txt", ".aws/credentials"
 leaked = module.task(
     "2.4",
     "A key was pushed",
-    files=[_folder(leak.NAME), LEAK],
+    files=[_folder(leak.NAME), "work/alerts", LEAK],
     sections={CREDENTIALS: leak.BOT},
     cloud=leak.CLOUD,
     hints=[
@@ -404,7 +405,7 @@ def _message(answer: Answer) -> str:
     return f"{answer.code}: {answer.message}" if answer.code else "the old key"
 
 
-@leaked.expects("no file on main holds a key, and config.env stays out", points=1)
+@leaked.expects("no file on main holds a key, config.env stays out, and alert.sh still sends", points=1)
 def cleaned(trial: Trial) -> None:
     repository = _not_rewritten(trial, leak)
     for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", MAIN).split("\0"):
@@ -420,6 +421,30 @@ def cleaned(trial: Trial) -> None:
         pushed = next(filter(None, (_holder(repository.git, part) for part in new)), "")
     if pushed:
         raise Miss(f"The new key was pushed as well, in {pushed}: now everybody knows this one. Make another, and switch this one off.", tried="git log --all -S with the new key, on the forge", got=pushed, wanted=f"~/{CREDENTIALS} only", name="new-key-pushed")  # fmt: skip
+    _alert_is_sent(trial, repository)
+
+
+def _alert_is_sent(trial: Trial, repository: Repository) -> None:
+    """The script of main, in a fresh clone, with the desk's profiles, sends an alert. Raises Miss."""
+    try:
+        key = _bot(trial)
+    except Miss:
+        return  # `rotated` says it
+    if not Actor(trial.cloud().endpoint, *key).call("sts", "get_caller_identity").allowed:
+        return
+    home = trial.folder()
+    for path in (CREDENTIALS, ".aws/config"):
+        workspace.copy_answer(trial.home, home, path)
+    script = home / "alerts" / "alert.sh"
+    script.parent.mkdir()
+    script.write_text(_file(repository, "alert.sh"))
+    names = repository.git.text("ls-tree", "-r", "--name-only", MAIN).split()
+    if any(Path(name).suffix == ".env" or ".env." in name for name in names):
+        # There is an example of it: then each machine has a config.env of its own, which stays out of the repository.
+        (script.parent / leak.CONFIG).write_text(f"export AWS_PROFILE={leak.BOT}\n")
+    done = trial.run(["bash", "alerts/alert.sh", "the feed is late"], home=home)
+    if done.code:
+        raise Miss("alert.sh of main sends nothing in a fresh clone. Who is it now that config.env is gone? The profile alert-bot: export AWS_PROFILE=alert-bot", tried="./alert.sh 'the feed is late', in a fresh clone", got=shorten(done.err.strip() or done.out, lines=3), wanted="a message in the queue", name="alert-broken")  # fmt: skip
 
 
 @leaked.expects(
@@ -438,12 +463,12 @@ def in_order(trial: Trial) -> None:
             off = str(entry.get("time"))
             break
     if off and not made:
-        raise Miss("The old key was off before there was a new one: alerts stood still in between.", tried="read what was done in AWS, in its order", got="off, then new", wanted="new, then off", name="off-first")  # fmt: skip
+        raise Miss("The old key was off before there was a new one: alerts stood still in between. That cannot be undone; opslab.reset(\"2.4\") lets you do it once more.", tried="read what was done in AWS, in its order", got="off, then new", wanted="new, then off", name="off-first")  # fmt: skip
     merged = [mr.record["merged"] for mr in _mine(_repository(trial, leak.NAME)) if mr.record["state"] == MERGED]
     git = _repository(trial, leak.NAME).git
     clean = [one["at"] for one in merged if old.encode() not in (git.file(one["sha"], leak.CONFIG) or b"")]
     if off and clean and _instant(min(clean)) < _instant(off):
-        raise Miss("The repository was cleaned while the key still worked. Whoever had seen it could go on using it: first the key, then the files.", tried="compare the times of the merge and of AWS", got="cleaned, then off", wanted="off, then cleaned", name="cleaned-first")  # fmt: skip
+        raise Miss("The repository was cleaned while the key still worked. Whoever had seen it could go on using it: first the key, then the files. opslab.reset(\"2.4\") lets you do it once more.", tried="compare the times of the merge and of AWS", got="cleaned, then off", wanted="off, then cleaned", name="cleaned-first")  # fmt: skip
 
 
 def _journal(trial: Trial) -> list[dict[str, Any]]:
@@ -464,7 +489,7 @@ def knows(trial: Trial) -> None:
     said = trial.answers(LEAK, ["commit", "still_in_history", "old_key"])
     old = leak.old_key(trial.seed)
     if said.get("old_key", "").split(":")[-1].strip() != old:
-        raise Miss("Which key is it? Its id begins with AKIA and stands in the commit.", tried=f"read ~/{LEAK}", got=said.get("old_key", "nothing"), wanted="the id of the key", name="which-key")  # fmt: skip
+        raise Miss("Which key is it? Its id begins with AKIA, has twenty letters and digits, and stands in the commit.", tried=f"read ~/{LEAK}", got=said.get("old_key", "nothing"), wanted="the id of the key", name="which-key")  # fmt: skip
     commit = said.get("commit", "").lower()
     truth = _at_start(trial, leak).log(MAIN)
     bad = next(one.sha for one in truth if one.subject == leak.LEAK)
@@ -472,7 +497,7 @@ def knows(trial: Trial) -> None:
         after = any(len(commit) >= 7 and one.sha.startswith(commit) for one in truth)
         raise Miss("Not this commit: which one brought config.env in? git log --oneline -- config.env", tried=f"read ~/{LEAK}", got=commit or "nothing", wanted="at least seven letters of its id", name="another-commit" if after else "no-commit")  # fmt: skip
     if said.get("still_in_history", "").lower() not in ("yes", "y", "true"):
-        raise Miss(f"Look again: git show {bad[:8]}, after the clean-up. And who cloned yesterday has it anyway.", tried=f"read ~/{LEAK}", got=said.get("still_in_history", "nothing"), wanted="yes", name="history-forgets")  # fmt: skip
+        raise Miss(f"Look again: git show {bad[:8]}, after the clean-up. And who cloned yesterday has it anyway.", tried=f"read ~/{LEAK}", got=said.get("still_in_history", "nothing"), wanted="what you see when you look again", name="history-forgets")  # fmt: skip
 
 
 # ---- 2.5 ------------------------------------------------------------------------------------------------------------
@@ -482,7 +507,7 @@ HALVED, SCRIPT = "answers/2.5.txt", "bin/check_rows.sh"
 bisect = module.task(
     "2.5",
     "Which commit halved the rows?",
-    files=[HALVED, SCRIPT],
+    files=[HALVED, SCRIPT, "work/clicks"],
     hints=[
         ("git clone forge:analytics/clicks work/clicks. python count_rows.py prints the number. What is it today, and what was it at the first commit? "
         "git log --oneline | tail -n 1 names that one; git checkout ID, try, git checkout main."),
@@ -588,7 +613,7 @@ def stripped(trial: Trial) -> None:
     _settled(mr, churn)
 
 
-@fit.expects("no data and no customer in any commit that was pushed", points=1, needs="stripped")
+@fit.expects("no data and no customer in any commit that can be fetched", points=1, needs="stripped")
 def no_data(trial: Trial) -> None:
     git = _repository(trial, churn.NAME).git
     for line in git.text("rev-list", "--objects", "--all").splitlines():

@@ -279,7 +279,9 @@ class State:
         _bucket, _, key = ask.resource.removeprefix("arn:aws:s3:::").partition("/")
         found = self.thing(ask)
         stored = found.keys.get(key) if found is not None and key else None
-        return backend_of("s3", ask.account, "aws").tagger.get_tag_dict_for_resource(stored.arn) if stored else {}
+        # What a deleted object leaves in a bucket with versions has no ARN, and no tags.
+        arn = getattr(stored, "arn", None)
+        return backend_of("s3", ask.account, "aws").tagger.get_tag_dict_for_resource(arn) if arn else {}
 
     # --- operations.Inventory ------------------------------------------------------------------------------------------
 

