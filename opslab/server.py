@@ -88,7 +88,9 @@ class World:
                 kept = self._keep([entry.name for entry in self.home.iterdir()], "damaged")
                 tell(f"the old workspace was damaged and is kept in {kept}")
             if anew:
-                workspace.build(stem, self.home, seed=LESSON_SEED, twists={"lesson"})
+                module = self._module(stem)
+                # What lies on the desk of modules that bring no services is the same in lesson and assignment.
+                workspace.build(stem, self.home, LESSON_SEED, twists={"lesson"} if module.cloud or module.forge else ())
             else:
                 workspace.build(stem, self.home, self._seed())
             made = True

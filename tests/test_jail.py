@@ -1037,7 +1037,9 @@ def test_the_relay_is_not_taken_for_a_process_of_the_command(sh, online):
 def test_in_a_terminal_signals_are_as_a_shell_expects_them(home, web, services):
     env = {"PATH": PATH, "TERM": "xterm-256color"}
     with shell.Terminal(home, env=env, services={PORT: web.path} if services else None) as terminal:
-        assert terminal.run("yes | head -1; grep SigIgn /proc/self/status") == f"y\nSigIgn:\t{0:016x}"
+        printed, ignored = terminal.run("yes | head -1; grep SigIgn /proc/self/status").split("SigIgn:")
+        # Only those that have names: who started the tests may ignore one that threads use (32).
+        assert (printed, int(ignored, 16) & 0x7FFFFFFF) == ("y\n", 0)
 
 
 @linux

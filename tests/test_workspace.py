@@ -110,7 +110,7 @@ def test_building_again_puts_everything_back(stem, tmp_path):
     before = contents(home)
     for name in before:
         # A repository that is there already is left alone.
-        if not name.startswith("projects/"):
+        if not name.startswith("projects/") and (home / name).is_file():
             (home / name).write_text("changed")
     build(stem, home)
     assert contents(home) == before
