@@ -118,6 +118,7 @@ class World:
     def hint(self, tell: Tell, task: str) -> dict[str, Any]:
         """The next hint of a task; after the last one, the last one again."""
         found = self._task(task)
+        self._start_cloud(tell)  # a server that has just replaced another one must not leave the desk without AWS
         with self._progress() as progress:
             entry = self._entry(progress, found)
             entry["hints"] = min(entry["hints"] + 1, len(found.hints))
