@@ -9,7 +9,13 @@ import re
 import secrets
 from pathlib import Path
 
-TOPICS = {"00": "start_here", "01": "shell_setup", "02": "merge_requests", "03": "iam_roles"}
+TOPICS = {
+    "00": "start_here",
+    "01": "shell_setup",
+    "02": "merge_requests",
+    "03": "iam_roles",
+    "04": "terraform_gitops",
+}
 """Number to topic: the stem that every file of a module is named by, `01_shell_setup`."""
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from opslab import checks, course, jail, quiz, wire
-from opslab.worlds import shell, workspace
+from opslab.worlds import shell, terraform, workspace
 from opslab.worlds.aws import cloud
 from opslab.worlds.forge import cli as mr_in_words
 from opslab.worlds.forge import commit_graph, forge, reactions
@@ -36,6 +36,9 @@ LESSON_SEED = 1
 """Lessons look the same for everybody, so that their stored outputs can be compared."""
 
 SOLUTION_SEED = 1
+
+BOT_SECONDS = 600
+"""Whoever asks for a merge request waits so long for what bots are doing there."""
 
 ADMINISTRATORS = "*:user/administrator"
 """What every reset of a task brings back in AWS."""
@@ -56,14 +59,19 @@ class World:
         self.seen = course.fingerprint()
         self.cloud: cloud.Cloud | None = None
         self._colleagues: contextlib.ExitStack | None = None
+        self._bots: list[Any] = []
+        self._told: Tell | None = None  # whoever waits for the bots at this moment
 
     def close(self) -> None:
         """End what this world has running."""
+        self._stop_colleagues()  # first: a bot may be at work in AWS
         if self.cloud:
             self.cloud.close()
+
+    def _stop_colleagues(self) -> None:
         if self._colleagues:
             self._colleagues.close()
-            self._colleagues = None
+            self._colleagues, self._bots = None, []
 
     # -- operations
 
@@ -103,7 +111,9 @@ class World:
         found = self._task(task)
         if aws := self._start_cloud(tell):
             aws.ask("save")
-        self._start_colleagues(now=True)
+        self._start_colleagues(now=True, tell=tell)
+        if aws:
+            aws.ask("save")
         report = checks.run(found.id, self.home, tell=tell).as_dict()
         with self._progress() as progress:
             entry = self._entry(progress, found)
@@ -152,6 +162,7 @@ class World:
                 aws.ask("save")
             copied = [cloud.JOURNAL] if aws and (self.home / cloud.JOURNAL).stat().st_size else []
             files = [path for path in task.files if path not in task.stays]
+            files += [str(one.relative_to(self.home)) for pattern in task.memory for one in self.home.glob(pattern)]
             kept = self._keep([self._in_the_way(path) or path for path in files], f"reset-{task.id}", copied)
             for path in files:
                 workspace.copy_answer(fresh, self.home, path)
@@ -222,7 +233,8 @@ class World:
     def merge_request(self, tell: Tell, number: int, repository: str) -> dict[str, str]:
         """How a merge request on the forge of this world looks now, after everybody has reacted to what is new."""
         self._must_be_there()
-        self._start_colleagues(now=True)
+        self._start_cloud(tell)
+        self._start_colleagues(now=True, tell=tell)
         try:
             found = self._forge().merge_request(number, repository)
             return {"text": mr_in_words.overview(found), "html": found._repr_html_()}
@@ -250,10 +262,10 @@ class World:
             raise Refusal("There is no forge in this module.")
         return forge.Forge(self.home / workspace.FORGE)
 
-    def _start_colleagues(self, *, now: bool = False) -> None:
-        """Where a forge belongs to the world, let its reviewers and pipelines react to pushes from now on.
+    def _start_colleagues(self, *, now: bool = False, tell: Tell | None = None) -> None:
+        """Where a forge belongs to the world, let its reviewers, pipelines and bots react to pushes from now on.
 
-        now: also wait until they have done so for all that is new.
+        now: also wait until they have done so for all that is new, and tell what bots are doing.
         """
         module = self._module_here()
         if module is None or not module.forge:
@@ -262,12 +274,32 @@ class World:
             os.environ[CLOCK] = workspace.LESSON_TIME
         try:
             if self._colleagues is None:
+                self._bots = self._make_bots(module)
                 self._colleagues = contextlib.ExitStack()
-                self._colleagues.enter_context(reactions.Worker(self._forge()))
+                self._colleagues.enter_context(reactions.Worker(self._forge(), bots=self._bots))
             if now:
-                self._forge().react(patience=30)
+                self._told = tell
+                self._forge().react(patience=BOT_SECONDS if self._bots else 30, bots=self._bots)
         except ForgeError as error:
             raise Refusal(f'{error} opslab.reset("{module.number}") makes a new forge.') from None
+        finally:
+            self._told = None
+
+    def _make_bots(self, module: checks.Module) -> list[Any]:
+        """The bots of the module. Terraform is put on the desk, too, where it is on this machine."""
+        if not module.bots or self.cloud is None:
+            return []
+        with contextlib.suppress(terraform.TerraformMissing):
+            terraform.on_desk(self.home, terraform.find())
+        write = reactions.telling(self._forge())
+
+        def said(line: str) -> None:
+            write(line)
+            if self._told:
+                with contextlib.suppress(OSError):
+                    self._told(line)
+
+        return workspace.bots_of(module.stem, self.home, self.cloud, said)
 
     def _start_cloud(self, tell: Tell, port: int = 0) -> cloud.Cloud | None:
         """The AWS organisation of this world, started where it does not run; None where the module has none."""
@@ -276,6 +308,8 @@ class World:
             return None
         if self.cloud is None or not self.cloud.running:
             tell("starting AWS on this machine")
+            if self._bots:
+                self._stop_colleagues()  # they know an AWS that is gone
             port = port or self._port()
             try:
                 self.cloud = cloud.shared().open(

@@ -40,6 +40,7 @@ no solution stands in this repository. To see what a case brings while you write
 from __future__ import annotations
 
 import ast
+import atexit
 import configparser
 import contextlib
 import functools
@@ -58,8 +59,10 @@ from typing import Any
 
 from opslab import checks
 from opslab.course import number_of, stem_of
-from opslab.worlds import workspace
+from opslab.worlds import terraform, workspace
 from opslab.worlds.aws import cloud
+from opslab.worlds.forge import reactions
+from opslab.worlds.forge.forge import Forge
 
 ANSWERS = Path(__file__).parent / "answers"
 KEYS = {
@@ -155,7 +158,7 @@ def named(stem: str, path: str) -> Case:
 def put(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...] = ()) -> None:
     """Make the workspace `home` what it is when this answer is handed in. slips: the cases that it is the base of."""
     settings = case.settings
-    if case.base:
+    if case.base and not _kept_base(case, home, words, slips):
         put(case.base, home, words, (*slips, case))
     if "calls" in settings:
         _call(case, home, words, slips)
@@ -183,6 +186,36 @@ def put(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...
         (home / name).chmod(int(mode, 8))
     if "script" in settings:
         _run(case, home, words, slips)
+
+
+@functools.cache
+def _bases() -> Path:
+    """Where desks with the answers of bases are kept, for as long as this process lives."""
+    folder = tempfile.mkdtemp(prefix="opslab-bases-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _kept_base(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ...]) -> bool:
+    """Where terraform runs in a base, its desk is made once and copied. Returns whether that was done.
+
+    Only where nothing of the base is changed by those who build on it.
+    """
+    stem, base = workspace.note(home)["module"], case.base
+    later = (*slips, case)
+    changed = any((slip.folder / name).is_file() for slip in later for name in base.aside)
+    changed = changed or any(edit["file"][0] == "@" for slip in later for edit in slip.settings.get("edit", []))
+    if not checks.load(stem).bots or changed:
+        return False
+    kept = _bases() / f"{case.base}-{workspace.seed_of(home)}".replace("/", "-")
+    if not kept.exists():
+        # It is made here and under this name: git and terraform have written the path into some files.
+        put(base, home, words)
+        shutil.copytree(home, kept, symlinks=True)
+        return True
+    shutil.rmtree(home)
+    shutil.copytree(kept, home, symlinks=True)
+    return True
 
 
 def _edited(case: Case, edit: Mapping[str, str], text: str, words: Mapping[str, Any]) -> str:
@@ -239,12 +272,22 @@ def _run(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ..
             where = {"seed": workspace.seed_of(home), "journal": home / cloud.JOURNAL, "record": True}
             aws = running.enter_context(cloud.shared().open(workspace.cloud_of(stem), **where))
             env["AWS_ENDPOINT_URL"] = aws.endpoint
+            if checks.load(stem).bots:
+                running.enter_context(_bots(home, stem, aws))
         done = subprocess.run(
             ["bash", "-ec", text], cwd=home, env=workspace.environment(home, env), text=True, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=250, check=False,
         )  # fmt: skip
     if bool(done.returncode) != case.settings.get("script_fails", False):
         raise ValueError(f"{case}: its script ended with {done.returncode}:\n{done.stdout}")
+
+
+def _bots(home: Path, stem: str, aws: cloud.Cloud) -> reactions.Worker:
+    """The bots of a desk at work, and terraform on it, as the lab server has them."""
+    with contextlib.suppress(terraform.TerraformMissing):
+        terraform.on_desk(home, terraform.find())
+    forge = Forge(home / workspace.FORGE)
+    return reactions.Worker(forge, every=0.05, bots=workspace.bots_of(stem, home, aws, reactions.telling(forge)))
 
 
 def _write(path: Path, text: str) -> None:
@@ -293,9 +336,10 @@ def _shown(state: str, name: str) -> str:
 
 def names_of_misses(stem: str) -> set[str]:
     """Every name that a Miss can have in the check module of `stem`: what stands behind `name=` there, conditions included."""
-    module = importlib.import_module(f"opslab.checks.{stem[3:]}")
+    path = Path(importlib.import_module(f"opslab.checks.{stem[3:]}").__file__)
+    files = sorted(path.parent.glob("*.py")) if path.name == "__init__.py" else [path]
     found: set[str] = set()
-    for node in ast.walk(ast.parse(Path(module.__file__).read_text())):
+    for node in (node for file in files for node in ast.walk(ast.parse(file.read_text()))):
         values: list[ast.expr] = []
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Miss":
             values = [keyword.value for keyword in node.keywords if keyword.arg == "name"]

@@ -75,6 +75,7 @@ class Task:
     sections: of files with [sections] that other tasks write to as well, the pattern of the sections that a reset brings back
         (`{".aws/config": "profile case-*"}`).
     stays: those of `files` that a reset leaves as they are: notes about a world that is to be put back under them.
+    memory: what services remember of it, as patterns of paths; no part of the answer, and gone after a reset.
     uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
     """
 
@@ -86,6 +87,7 @@ class Task:
     cloud: Sequence[str] = ()
     sections: Mapping[str, str] = field(default_factory=dict)
     stays: Sequence[str] = ()
+    memory: Sequence[str] = ()
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
@@ -120,6 +122,7 @@ class Module:
     """A module: its number ('01'), topic (the stem without the number), title.
 
     graded: False for a mere try-out. cloud, forge: whether an AWS organisation, a git forge belongs to its world.
+    bots: whether Atlantis works on that forge, and terraform lies on the desk.
     draws_after: the task and the expectation that have to hold before the trust graph is drawn in the assignment's world.
     """
 
@@ -129,6 +132,7 @@ class Module:
     graded: bool = True
     cloud: bool = False
     forge: bool = False
+    bots: bool = False
     draws_after: tuple[str, str] | None = None
     tasks: list[Task] = field(default_factory=list)
 
@@ -157,9 +161,10 @@ class Module:
         cloud: Sequence[str] = (),
         sections: Mapping[str, str] | None = None,
         stays: Sequence[str] = (),
+        memory: Sequence[str] = (),
     ) -> Task:
         """Declare a task; tasks keep the order in which they are declared."""
-        task = Task(id, title, hints, files, uses, cloud, sections or {}, stays)
+        task = Task(id, title, hints, files, uses, cloud, sections or {}, stays, memory)
         self.tasks.append(task)
         return task
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from opslab.checks import Miss, Module, Trial, shorten
+from opslab.checks import Miss, Module, Trial, on_forge, shorten
 from opslab.jail import Limits
 from opslab.scenarios.iam_roles.names import STAGING
 from opslab.scenarios.merge_requests import churn, conflict, first, halved, leak, people, undo
@@ -20,15 +20,11 @@ from opslab.worlds import workspace
 from opslab.worlds.aws.cloud import JOURNAL, Actor, Answer
 from opslab.worlds.forge.forge import Forge
 from opslab.worlds.forge.git import Git
-from opslab.worlds.forge.merge_requests import MergeRequest
 from opslab.worlds.forge.repository import Repository
-from opslab.worlds.forge.reviewers import REASON_WORDS, RULES, SECRETS, Review, is_vague
-from opslab.worlds.forge.state import CLOSED, MERGED, OPENED, ForgeError
-from opslab.worlds.forge.untrusted import take_forge
+from opslab.worlds.forge.reviewers import SECRETS, is_vague
+from opslab.worlds.forge.state import MERGED
 
 module = Module("02", "merge_requests", "Git and merge requests", cloud=True, forge=True)
-
-MAIN = "refs/heads/main"
 
 
 def _folder(name: str) -> str:
@@ -38,110 +34,10 @@ def _folder(name: str) -> str:
 # ---- what is on the forge ---------------------------------------------------------------------------------------------
 
 
-def _forge(trial: Trial) -> Forge:
-    """A copy of the learner's forge: objects, references and what was said, and nothing that could run."""
-
-    def take() -> Forge:
-        try:
-            return take_forge(trial.home / people.FOLDER, trial.folder() / "forge")[0]
-        except ForgeError as error:
-            raise Miss(f"The forge on your desk cannot be read: {error} opslab.reset(\"02\") makes a new one.", tried=f"read ~/{people.FOLDER}", name="forge-broken") from None  # fmt: skip
-
-    return trial.once("forge", take)
-
-
-def _repository(trial: Trial, name: str) -> Repository:
-    forge = _forge(trial)
-    if name not in forge.paths() or not forge.repository(name).git.resolve(MAIN):
-        raise Miss(f"The repository {name} is not on the forge any more, or is damaged. opslab.reset(\"{trial.task.id}\") brings it back.", tried=f"look for {name}", got=", ".join(forge.paths()), wanted=name, name="repository-gone")  # fmt: skip
-    return forge.repository(name)
-
-
-def _at_start(trial: Trial, part: Any) -> Repository:
-    """The repository of a part (a module of the scenario) as it was when the desk was made."""
-
-    def make() -> Repository:
-        fresh = Forge(trial.folder() / "forge")
-        for person, full_name in people.PEOPLE.items():
-            fresh.add_user(person, full_name)
-        with people.Past():
-            part.build(fresh, trial.seed)
-        return fresh.repository(part.NAME)
-
-    return trial.once(f"start {part.NAME}", make)
-
-
-def _mine(repository: Repository) -> list[MergeRequest]:
-    """The learner's merge requests: those that are merged first, then the open ones, and the newest of a kind first."""
-    mine = [mr for mr in reversed(repository.merge_requests()) if mr.record["author"] == "you"]
-    return sorted(mine, key=lambda mr: (MERGED, OPENED, CLOSED).index(mr.record["state"]))
-
-
-def _merged(repository: Repository) -> MergeRequest:
-    """The newest of the learner's merge requests that are in main. Raises Miss where there is none."""
-    mine = _mine(repository)
-    if mine and mine[0].record["state"] == MERGED:
-        return mine[0]
-    blockers = mine[0].blockers() if mine and mine[0].record["state"] == OPENED else []
-    in_conflict = any(blocker.code == "conflict" for blocker in blockers)
-    got = "no open merge request of yours"
-    if mine and mine[0].record["state"] == OPENED:
-        got = _waits_for(mine[0])
-    say = "Your branch and main still contradict each other." if in_conflict else "Nothing of yours is merged yet."
-    raise Miss(say, tried=f"look at the merge requests of {repository.path}", got=got, wanted="a merged one", name="in-conflict" if in_conflict else "not-merged")  # fmt: skip
-
-
-def _settled(mr: MergeRequest, part: Any) -> None:
-    """Not what is written down counts, but what the reviewers of a part would ask if they looked again. Raises Miss."""
-    for who, rules in part.REVIEWERS.items():
-        if waiting := _still_asks(mr, who, rules):
-            raise Miss("A question is still open. Answer it: with a commit, or with a sentence.", tried=f"opslab mr show {mr.number} -R {part.NAME}", got=waiting[0], wanted="no open questions", name="open-question")  # fmt: skip
-
-
-def _file(repository: Repository, path: str) -> str:
-    content = repository.git.file(MAIN, path)
-    if content is None:
-        raise Miss(f"{path} is not on main.", tried=f"git show main:{path}", got="nothing", wanted=path, name="file-gone")  # fmt: skip
-    return content.decode("utf-8", "replace")
-
-
-def _not_rewritten(trial: Trial, part: Any) -> Repository:
-    """The repository of a part, in which the history that everybody has is still there. Raises Miss."""
-    repository, start = _repository(trial, part.NAME), _at_start(trial, part).git.resolve(MAIN)
-    git = repository.git
-    if not (git.resolve(start) and git.is_ancestor(start, MAIN)):
-        raise Miss("The history of main was rewritten: what everybody else has cloned is not part of it any more.", tried=f"git log main, in {part.NAME}", got="other commits", wanted="the old ones, and new ones on top", name="rewritten")  # fmt: skip
-    return repository
-
-
-def _still_asks(mr: MergeRequest, who: str, rules: Iterable[str]) -> list[str]:
-    """What a reviewer who looks at a merge request now would ask, and has had no answer to."""
-    answered = {
-        item["rule"]
-        for item in mr.record["discussion"]
-        if item["kind"] == "thread" and any(_is_reason(reply) for reply in item["replies"])
-    }
-    review = Review(mr, who)
-    return [
-        finding.text
-        for name in rules
-        for finding in RULES[name].find(review)
-        if not (RULES[name].negotiable and f"{name}:{finding.path or ''}" in answered)
-    ]
-
-
-def _is_reason(reply: dict[str, Any]) -> bool:
-    return reply["by"] == "you" and len(reply["text"].split()) >= REASON_WORDS
-
-
 def _holder(git: Git, text: str) -> str:
     """The path of a file that held a text in any commit that can be fetched; "" where there is none."""
     paths = git.text("log", "--all", "-m", "--format=", "--name-only", "--no-renames", f"-S{text}").split("\n")
     return next(filter(None, paths), "")
-
-
-def _waits_for(mr: MergeRequest) -> str:
-    return "\n".join(str(blocker) for blocker in mr.blockers()) or "nothing: it can be merged"
 
 
 # ---- what it does -----------------------------------------------------------------------------------------------------
@@ -200,9 +96,9 @@ opening = module.task(
 
 @opening.expects("a merge request that says what it does, and why", points=1)
 def opened(trial: Trial) -> None:
-    repository = _not_rewritten(trial, first)
+    repository = on_forge.not_rewritten(trial, first)
     tried = f"look for a merge request of yours in {first.NAME}"
-    mine = _mine(repository)
+    mine = on_forge.mine(repository)
     if not mine:
         branches = [name for name in repository.git.branches() if name != "main"]
         if branches:
@@ -219,23 +115,23 @@ def opened(trial: Trial) -> None:
 
 @opening.expects("Hania's questions are answered, and she has approved", points=1, needs="opened")
 def reviewed(trial: Trial) -> None:
-    mr = _mine(_repository(trial, first.NAME))[0]
+    mr = on_forge.mine(on_forge.repository(trial, first.NAME))[0]
     record = mr.record
     tried = f"opslab mr show {record['number']}"
-    _settled(mr, first)
+    on_forge.settled(mr, first)
     head = record["merged"]["head"] if record["merged"] else record["head"]
     if not any(one["by"] == "hania" and one["head"] == head for one in record["approvals"]):
-        raise Miss("Hania has not approved what is there now. A new push takes approvals back; she looks again within a second or two, while the desk is open.", tried=tried, got=_waits_for(mr), wanted="approved by hania", name="not-approved")  # fmt: skip
+        raise Miss("Hania has not approved what is there now. A new push takes approvals back; she looks again within a second or two, while the desk is open.", tried=tried, got=on_forge.waits_for(mr), wanted="approved by hania", name="not-approved")  # fmt: skip
 
 
 @opening.expects("main counts no cancelled orders, and everything else as before", points=2, needs="reviewed")
 def counted(trial: Trial) -> None:
-    repository = _repository(trial, first.NAME)
-    mr = _mine(repository)[0]
+    repository = on_forge.repository(trial, first.NAME)
+    mr = on_forge.mine(repository)[0]
     if mr.record["state"] != MERGED:
-        raise Miss("It is not merged yet.", tried=f"opslab mr show {mr.number}", got=_waits_for(mr), wanted="merged", name="not-merged")  # fmt: skip
+        raise Miss("It is not merged yet.", tried=f"opslab mr show {mr.number}", got=on_forge.waits_for(mr), wanted="merged", name="not-merged")  # fmt: skip
     orders = people.orders(trial.unseen)
-    found = _query(trial, _file(repository, first.MART), orders)
+    found = _query(trial, on_forge.file(repository, first.MART), orders)
     kept = [row for row in orders if row[3] != "cancelled"]
     wanted = _daily(kept)
     if found == _daily(orders):
@@ -244,7 +140,7 @@ def counted(trial: Trial) -> None:
         raise Miss("Now refunded orders are missing, too. Marta asked about cancelled ones.", tried="run the mart of main on some orders", got=_show(found), wanted=_show(wanted), name="refunds-gone")  # fmt: skip
     if found != wanted:
         raise Miss("The mart on main gives other numbers or columns than it should.", tried="run the mart of main on some orders", got=_show(found), wanted=_show(wanted), name="wrong-numbers")  # fmt: skip
-    others = repository.git.file(MAIN, "marts/users_daily.sql")
+    others = repository.git.file(on_forge.MAIN, "marts/users_daily.sql")
     if others is None or others.decode() != first.USERS:
         raise Miss("marts/users_daily.sql changed as well. One merge request, one thing.", tried="git diff of the merge request", got="another file changed", wanted="only what was asked for", name="changed-more")  # fmt: skip
 
@@ -276,14 +172,14 @@ both = module.task(
 
 @both.expects("your merge request is in main, and Kasia's commit still is", points=1)
 def merged(trial: Trial) -> None:
-    _settled(_merged(_not_rewritten(trial, conflict)), conflict)
+    on_forge.settled(on_forge.merged(on_forge.not_rewritten(trial, conflict)), conflict)
 
 
 @both.expects("the query on main has both changes", points=2, needs="merged")
 def has_both(trial: Trial) -> None:
-    repository = _repository(trial, conflict.NAME)
+    repository = on_forge.repository(trial, conflict.NAME)
     orders = people.orders(trial.unseen)
-    found = _query(trial, _file(repository, conflict.MART), orders)
+    found = _query(trial, on_forge.file(repository, conflict.MART), orders)
     paid = [row for row in orders if row[3] == "paid"]
     keys = sorted({(row[1], row[4]) for row in paid})
     wanted = [
@@ -321,12 +217,12 @@ back = module.task(
 
 @back.expects("main was not rewritten, and goes on by a merge request", points=1)
 def went_on(trial: Trial) -> None:
-    _settled(_merged(_not_rewritten(trial, undo)), undo)
+    on_forge.settled(on_forge.merged(on_forge.not_rewritten(trial, undo)), undo)
 
 
 @back.expects("amounts are in euros again, and what came later still works", points=1, needs="went_on")
 def undone(trial: Trial) -> None:
-    program = _file(_repository(trial, undo.NAME), undo.LOAD)
+    program = on_forge.file(on_forge.repository(trial, undo.NAME), undo.LOAD)
     home = trial.folder()
     (home / undo.LOAD).write_text(program)
     lines = "order_id,amount\n a1 ,12.50\nb2,3.05\n"
@@ -344,8 +240,8 @@ def undone(trial: Trial) -> None:
 
 @back.expects("the table of rates is back, as it was", points=1, needs="went_on")
 def restored(trial: Trial) -> None:
-    repository = _repository(trial, undo.NAME)
-    content = repository.git.file(MAIN, undo.RATES)
+    repository = on_forge.repository(trial, undo.NAME)
+    content = repository.git.file(on_forge.MAIN, undo.RATES)
     if content is None:
         raise Miss(f"{undo.RATES} is still missing. It was deleted by the commit “{undo.TIDY}”.", tried=f"git show main:{undo.RATES}", got="nothing", wanted="the file", name="not-restored")  # fmt: skip
     if content.decode("utf-8", "replace") != undo.RATES_TEXT:
@@ -407,14 +303,14 @@ def _message(answer: Answer) -> str:
 
 @leaked.expects("no file on main holds a key, config.env stays out, and alert.sh still sends", points=1)
 def cleaned(trial: Trial) -> None:
-    repository = _not_rewritten(trial, leak)
-    for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", MAIN).split("\0"):
-        text = (repository.git.file(MAIN, path) or b"").decode("utf-8", "replace") if path else ""
+    repository = on_forge.not_rewritten(trial, leak)
+    for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", on_forge.MAIN).split("\0"):
+        text = (repository.git.file(on_forge.MAIN, path) or b"").decode("utf-8", "replace") if path else ""
         if path and any(pattern.search(text) for pattern in SECRETS.values()):
             raise Miss(f"A key still stands in {path} on main.", tried=f"git show main:{path}", got="a key", wanted="none", name="still-on-main")  # fmt: skip
     if not _ignores(trial, repository, [leak.CONFIG])[0]:
         raise Miss("Nothing keeps config.env from being committed again.", tried=f"git check-ignore {leak.CONFIG}", got="not ignored", wanted="a line in .gitignore", name="not-ignored")  # fmt: skip
-    _settled(_merged(repository), leak)
+    on_forge.settled(on_forge.merged(repository), leak)
     pushed = ""
     with contextlib.suppress(Miss):  # `rotated` says that there is no new key
         new = [part for part in _bot(trial) if part not in leak.config(trial.seed)]
@@ -437,8 +333,8 @@ def _alert_is_sent(trial: Trial, repository: Repository) -> None:
         workspace.copy_answer(trial.home, home, path)
     script = home / "alerts" / "alert.sh"
     script.parent.mkdir()
-    script.write_text(_file(repository, "alert.sh"))
-    names = repository.git.text("ls-tree", "-r", "--name-only", MAIN).split()
+    script.write_text(on_forge.file(repository, "alert.sh"))
+    names = repository.git.text("ls-tree", "-r", "--name-only", on_forge.MAIN).split()
     if any(Path(name).suffix == ".env" or ".env." in name for name in names):
         # There is an example of it: then each machine has a config.env of its own, which stays out of the repository.
         (script.parent / leak.CONFIG).write_text(f"export AWS_PROFILE={leak.BOT}\n")
@@ -464,8 +360,12 @@ def in_order(trial: Trial) -> None:
             break
     if off and not made:
         raise Miss("The old key was off before there was a new one: alerts stood still in between. That cannot be undone; opslab.reset(\"2.4\") lets you do it once more.", tried="read what was done in AWS, in its order", got="off, then new", wanted="new, then off", name="off-first")  # fmt: skip
-    merged = [mr.record["merged"] for mr in _mine(_repository(trial, leak.NAME)) if mr.record["state"] == MERGED]
-    git = _repository(trial, leak.NAME).git
+    merged = [
+        mr.record["merged"]
+        for mr in on_forge.mine(on_forge.repository(trial, leak.NAME))
+        if mr.record["state"] == MERGED
+    ]
+    git = on_forge.repository(trial, leak.NAME).git
     clean = [one["at"] for one in merged if old.encode() not in (git.file(one["sha"], leak.CONFIG) or b"")]
     if off and clean and _instant(min(clean)) < _instant(off):
         raise Miss("The repository was cleaned while the key still worked. Whoever had seen it could go on using it: first the key, then the files. opslab.reset(\"2.4\") lets you do it once more.", tried="compare the times of the merge and of AWS", got="cleaned, then off", wanted="off, then cleaned", name="cleaned-first")  # fmt: skip
@@ -491,7 +391,7 @@ def knows(trial: Trial) -> None:
     if said.get("old_key", "").split(":")[-1].strip() != old:
         raise Miss("Which key is it? Its id begins with AKIA, has twenty letters and digits, and stands in the commit.", tried=f"read ~/{LEAK}", got=said.get("old_key", "nothing"), wanted="the id of the key", name="which-key")  # fmt: skip
     commit = said.get("commit", "").lower()
-    truth = _at_start(trial, leak).log(MAIN)
+    truth = on_forge.at_start(trial, leak).log(on_forge.MAIN)
     bad = next(one.sha for one in truth if one.subject == leak.LEAK)
     if len(commit) < 7 or not bad.startswith(commit):
         after = any(len(commit) >= 7 and one.sha.startswith(commit) for one in truth)
@@ -522,7 +422,7 @@ bisect = module.task(
 @bisect.expects("names the commit", points=1)
 def named(trial: Trial) -> None:
     commit = trial.answers(HALVED, ["commit"]).get("commit", "").lower()
-    ids = _at_start(trial, halved).git.text("rev-list", "--reverse", MAIN).split()
+    ids = on_forge.at_start(trial, halved).git.text("rev-list", "--reverse", on_forge.MAIN).split()
     told = halved.story(trial.seed)
     culprit = ids[told.culprit - 1]
     if len(commit) < 7 or not re.fullmatch(r"[0-9a-f]{7,40}", commit):
@@ -596,9 +496,9 @@ fit = module.task(
 
 @fit.expects("the notebook is in main, without what its cells printed", points=1)
 def stripped(trial: Trial) -> None:
-    repository = _not_rewritten(trial, churn)
-    mr = _merged(repository)
-    text = _file(repository, churn.NOTEBOOK)
+    repository = on_forge.not_rewritten(trial, churn)
+    mr = on_forge.merged(repository)
+    text = on_forge.file(repository, churn.NOTEBOOK)
     try:
         cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
         sources = ["".join(cell["source"]).rstrip() for cell in cells]
@@ -609,13 +509,13 @@ def stripped(trial: Trial) -> None:
         raise Miss("Outputs are still in it, and with them a customer's address.", tried="read main:churn.ipynb", got=f"{len(ran)} cells with outputs or numbers", wanted="none", name="outputs-left")  # fmt: skip
     if sources != [source.rstrip() for source in churn.SOURCES[1:]]:
         raise Miss("The code in it is not what it was.", tried="read main:churn.ipynb", got=shorten("\n".join(sources), lines=6), wanted="the same cells, without outputs", name="code-lost")  # fmt: skip
-    _file(repository, churn.CITIES)
-    _settled(mr, churn)
+    on_forge.file(repository, churn.CITIES)
+    on_forge.settled(mr, churn)
 
 
 @fit.expects("no data and no customer in any commit that can be fetched", points=1, needs="stripped")
 def no_data(trial: Trial) -> None:
-    git = _repository(trial, churn.NAME).git
+    git = on_forge.repository(trial, churn.NAME).git
     for line in git.text("rev-list", "--objects", "--all").splitlines():
         path = line.partition(" ")[2]
         if path.endswith(".csv"):
@@ -626,7 +526,7 @@ def no_data(trial: Trial) -> None:
 
 @fit.expects(".gitignore keeps data, checkpoints and secrets away, and nothing else", points=1, needs="stripped")
 def ignores(trial: Trial) -> None:
-    repository = _repository(trial, churn.NAME)
+    repository = on_forge.repository(trial, churn.NAME)
     away = ["data/customers.csv", "data/2026/november.csv", ".ipynb_checkpoints/churn-checkpoint.ipynb", ".env"]
     welcome = ["churn.ipynb", "cities.py", "sql/cities.sql", "README.md"]
     said = _ignores(trial, repository, away + welcome)
@@ -646,9 +546,9 @@ def _ignores(trial: Trial, repository: Repository, paths: list[str]) -> list[boo
     home = trial.folder() / "ignores"
     home.mkdir()
     people.git(home, "init", "--quiet")
-    for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", MAIN).split("\0"):
+    for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", on_forge.MAIN).split("\0"):
         if Path(path).name == ".gitignore" and ".." not in Path(path).parts:
             (home / path).parent.mkdir(parents=True, exist_ok=True)
-            (home / path).write_bytes(repository.git.file(MAIN, path) or b"")
+            (home / path).write_bytes(repository.git.file(on_forge.MAIN, path) or b"")
     done = trial.run(["git", "check-ignore", "--no-index", "--", *paths], home=home)
     return [path in done.out.splitlines() for path in paths]

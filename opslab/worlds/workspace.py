@@ -20,7 +20,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,9 @@ FOLDERS = ("bin", "answers", ".config")
 
 FORGE = "forge"
 """The folder of a workspace's git forge, where it has one."""
+
+TERRAFORM_RC = ".terraformrc"
+"""Terraform's own settings on a desk, which say where its provider is."""
 
 LESSON_TIME = "2026-11-17T09:00:00Z"
 
@@ -85,6 +88,7 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "no_proxy": "127.0.0.1,localhost",
         "OPSLAB_WORLD": home,
         **_forge(home),
+        **_terraform(home),
         **(extra or {}),
     }
 
@@ -102,6 +106,19 @@ def _forge(home: str) -> dict[str, str]:
         "GIT_CONFIG_KEY_0": f"url.{home}/{FORGE}/.insteadOf",
         "GIT_CONFIG_VALUE_0": "forge:",
         **dict.fromkeys(clock, LESSON_TIME),
+    }
+
+
+def _terraform(home: str) -> dict[str, str]:
+    """What terraform needs where it is on the desk (`terraform.on_desk`). The lock files have no hashes, and stay so: see there."""
+    if not Path(home, TERRAFORM_RC).is_file():
+        return {}
+    return {
+        "TF_CLI_CONFIG_FILE": f"{home}/{TERRAFORM_RC}",
+        "TF_CLI_ARGS_init": "-lockfile=readonly",
+        "TF_INPUT": "0",
+        "CHECKPOINT_DISABLE": "1",
+        "GOGC": "400",
     }
 
 
@@ -143,6 +160,11 @@ GITCONFIG = """\
 def cloud_of(stem: str) -> str:
     """The name of the Python module that knows the AWS organisation of a course module."""
     return f"opslab.scenarios.{stem[3:]}.cloud"
+
+
+def bots_of(stem: str, home: str | Path, aws: Any, tell: Callable[[str], None] = lambda line: None) -> list[Any]:
+    """The bots on the forge of a course module. aws: its running organisation. tell: called with what they do, now and then."""
+    return importlib.import_module(f"opslab.scenarios.{stem[3:]}.bots").bots(Path(home), aws, tell)
 
 
 def note(home: str | Path) -> dict[str, Any]:

@@ -28,11 +28,11 @@ CLOCK = "2026-11-16T08:00:00Z"
 """When the forge was made; the desk is the same on every machine."""
 
 
-def forge_of(home: Path) -> Forge:
+def forge_of(home: Path, people: Mapping[str, str] = PEOPLE) -> Forge:
     """A new forge on the desk, with everybody in it; an old one goes."""
     shutil.rmtree(home / FOLDER, ignore_errors=True)
     forge = Forge(home / FOLDER)
-    for name, full_name in PEOPLE.items():
+    for name, full_name in people.items():
         forge.add_user(name, full_name)
     return forge
 

@@ -129,7 +129,12 @@ def list_(repository: Repository, everything: bool) -> None:
 
 def _let_colleagues_look(repository: Repository) -> None:
     """What has just been pushed has been looked at, before anybody goes on. Pipelines take longer and are not waited for."""
-    repository.react(patience=PATIENCE, run_pipelines=False)
+    repository.react(patience=PATIENCE, run_pipelines=False, tell=_progress)
+
+
+def _progress(line: str) -> None:
+    """What bots are doing, beside the output proper."""
+    click.secho(f"… {receive.clean(line)}", err=True, dim=True)
 
 
 @_command("show")
@@ -273,7 +278,7 @@ def pipelines(repository: Repository, pipeline: int | None) -> None:
 @_command("work")
 def work(repository: Repository) -> None:
     """Let pipelines and colleagues do what is waiting for them (by themselves they do it while a world is open)."""
-    repository.react(patience=PATIENCE)
+    repository.react(patience=PATIENCE, tell=_progress)
     click.echo("Everybody has looked at what is new.")
 
 

@@ -44,7 +44,8 @@ class Forge:
             self.folder.mkdir(parents=True, exist_ok=True)
             if any(self.folder.iterdir()):
                 raise ForgeError(f"{self.folder} is no forge (there is no {NOTE}), and it is not empty either.")
-            state.write_json(self.note, {"version": 1, "url": url, "default_user": "you", "users": USERS, "groups": {}})
+            first = {"version": 1, "url": url, "default_user": "you", "users": USERS, "groups": {}, "bots": []}
+            state.write_json(self.note, first)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -59,6 +60,10 @@ class Forge:
     def set_url(self, url: str) -> None:
         """Let web addresses begin with something else."""
         self._set(url=url)
+
+    def set_bots(self, *names: str) -> None:
+        """Name the bots that live in the process that keeps this forge open: nobody else may react without them."""
+        self._set(bots=list(names))
 
     # -- people
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 MOST = 500
 """Events in one go: two bots that answer each other must not do it for ever."""
+
+QUIET_SECONDS = 15.0
+"""Somebody who waits for bots gives up after so long without a sign of life from them."""
+
+PROGRESS, PROGRESS_BYTES = "progress.log", 500_000
+"""The file of a forge in which bots say what they are doing, for those who wait in another process; and its size at most."""
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +96,50 @@ def react(
             if finished is None and not store.waiting():
                 break
     return count
+
+
+def wait(repository: Repository, *, tell: Callable[[str], None] | None = None, quiet: float = QUIET_SECONDS) -> int:
+    """Wait until all that is waiting has been reacted to by the process that the bots live in. Returns 0, as nothing is done here.
+
+    tell: called with each line that bots say meanwhile. Raises ForgeError after `quiet` seconds without a sign of life.
+    """
+    store, progress = repository.store, repository.forge.folder / PROGRESS
+    seen = progress.stat().st_size if progress.exists() else 0
+    last, left = time.monotonic(), len(store.waiting())
+    while True:
+        size = progress.stat().st_size if progress.exists() else 0
+        if size != seen:
+            with progress.open(encoding="utf-8", errors="replace") as file:
+                file.seek(seen if size > seen else 0)
+                for line in file.read().splitlines():
+                    if tell:
+                        tell(line)
+        with state.flock(store.folder / "worker.lock", patience=0) as free:
+            waiting = len(store.waiting())
+            if free and not waiting:
+                return 0
+        if size != seen or waiting != left or not free:
+            last = time.monotonic()
+        seen, left = size, waiting
+        if time.monotonic() - last > quiet:
+            names = ", ".join(repository.forge.settings["bots"])
+            raise ForgeError(
+                f"Nobody reacts to what is new on the forge ({names} lives in the desk's server, which does not run). "
+                "Open the desk: run the first cell of the notebook, or opslab shell in a terminal. Nothing is lost."
+            )
+        time.sleep(0.05)
+
+
+def telling(forge: Forge) -> Callable[[str], None]:
+    """A function for bots that says a line to all who `wait`."""
+    path = forge.folder / PROGRESS
+
+    def tell(line: str) -> None:
+        mode = "w" if path.exists() and path.stat().st_size > PROGRESS_BYTES else "a"
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+    return tell
 
 
 def _one(event: Event, bots: Sequence[Bot]) -> None:

@@ -183,9 +183,15 @@ class Repository:
         return state.read_json(self.store.folder / "pipelines" / f"{int(number)}.json")
 
     def react(self, **more: Any) -> int:
-        """Let pipelines, reviewers and bots do what is waiting for them. See `reactions.react`."""
+        """Let pipelines, reviewers and bots do what is waiting for them. See `reactions.react`.
+
+        Where bots of this forge live in another process and none are given: wait until it has been done there, see `reactions.wait`.
+        """
         from opslab.worlds.forge import reactions
 
+        if self.forge.settings.get("bots") and not more.get("bots"):
+            return reactions.wait(self, tell=more.get("tell"))
+        more.pop("tell", None)
         return reactions.react(self, **more)
 
 

@@ -88,7 +88,14 @@ TIME = re.compile(r"[0-9T:.Z+-]{10,40}")
 LINE, WORD = Text(1000), re.compile(r"[\w. -]{1,64}")
 
 USER = {"name": Text(200), "email": Text(200)}
-FORGE = {"version": int, "url": Text(200), "default_user": NAME, "users": Map(NAME, USER), "groups": Map(NAME, [NAME])}
+FORGE = {
+    "version": int,
+    "url": Text(200),
+    "default_user": NAME,
+    "users": Map(NAME, USER),
+    "groups": Map(NAME, [NAME]),
+    "bots": Maybe([NAME], []),
+}
 
 PROJECT = {
     "path": re.compile(r"[a-z0-9][a-z0-9_./-]{0,200}"),

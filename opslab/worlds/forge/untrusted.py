@@ -21,7 +21,7 @@ import re
 import shutil
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -227,8 +227,10 @@ def _complete(git: Git, taken: Taken) -> None:
 # ---- a whole forge ---------------------------------------------------------------------------------------------------
 
 
-def take_forge(source: str | Path, target: str | Path) -> tuple[Forge, list[str]]:
+def take_forge(source: str | Path, target: str | Path, only: Sequence[str] = ()) -> tuple[Forge, list[str]]:
     """Make a forge at `target` with the repositories, merge requests and pipelines of the one at `source`: (forge, remarks).
+
+    only: names of repositories; the others are left there.
 
     Raises ForgeError where there is no forge. What was waiting for reviewers and pipelines there, is waiting here.
     """
@@ -244,6 +246,8 @@ def take_forge(source: str | Path, target: str | Path) -> tuple[Forge, list[str]
     for note in places[:REPOSITORIES]:
         folder = note.parents[1]
         path = folder.relative_to(source).as_posix().removesuffix(".git")
+        if only and path not in only:
+            continue
         project = _json(note, schema.PROJECT)
         if not isinstance(project, dict) or project["path"] != path:
             remarks.append(

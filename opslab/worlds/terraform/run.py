@@ -81,7 +81,7 @@ def environment(tools: Tools, rc: str, endpoint: str, home: str, keys: tuple[str
 
 
 def settings(rc: str) -> dict[str, str]:
-    """What terraform needs on a learner's own desk, too. rc: the path of a file with `Tools.settings()`.
+    """What terraform needs wherever it runs. rc: the path of a file with `Tools.settings()`.
 
     GOGC=400 lets it collect garbage less often: a plan takes 2 CPU-seconds instead of 4 or more. No TF_PLUGIN_CACHE_DIR: from an
     unpacked mirror the provider is linked, not copied, and a cache would make the copy.
@@ -89,14 +89,23 @@ def settings(rc: str) -> dict[str, str]:
     return {"TF_CLI_CONFIG_FILE": rc, "CHECKPOINT_DISABLE": "1", "GOGC": "400"}
 
 
-def on_desk(home: str | Path, tools: Tools) -> dict[str, str]:
-    """Put the CLI configuration on a learner's desk, as ~/.terraformrc. Returns what belongs into the environment there.
+def on_desk(home: str | Path, tools: Tools) -> None:
+    """Let a learner have terraform on the desk: as ~/tools/terraform, with settings that `workspace.environment` points to.
 
-    Where the desk's commands run in the jail, `tools.mirror` has to be among its read-only folders.
+    Where the desk's commands run in the jail, `folders(tools)` have to be among its read-only folders.
     """
-    rc = Path(home) / ".terraformrc"
-    rc.write_text(tools.settings())
-    return settings(str(rc))
+    home = Path(home)
+    (home / workspace.TERRAFORM_RC).write_text(tools.settings())
+    command = home / "tools" / "terraform"
+    command.parent.mkdir(exist_ok=True)
+    if not command.is_symlink() or os.readlink(command) != tools.binary:
+        command.unlink(missing_ok=True)
+        command.symlink_to(tools.binary)
+
+
+def folders(tools: Tools) -> list[str]:
+    """What has to be visible in the jail for terraform to run there."""
+    return [str(tools.mirror), str(Path(tools.binary).resolve().parent)]
 
 
 @dataclass
@@ -112,6 +121,8 @@ class Room:
     endpoint: str = f"http://127.0.0.1:{workspace.NOWHERE}"
     services: Mapping[int, str | Path] = field(default_factory=dict)
     limits: jail.Limits = LIMITS
+    required: bool = False
+    """Whether to refuse where there is no full jail: for what others have handed in."""
 
     def __post_init__(self) -> None:
         self.path = Path(self.path).absolute()
@@ -152,12 +163,12 @@ class Room:
                 env=environment(self.tools, str(self.rc), self.endpoint, seen, self.keys),
                 services=self.services,
                 limits=self.limits,
+                required=self.required,
                 hide=workspace.secret_folders(),
                 read_only=[
                     *workspace.tool_folders(),
-                    str(self.tools.mirror),
+                    *folders(self.tools),
                     str(self.rc.parent),
-                    str(Path(self.tools.binary).resolve().parent),
                 ],
             )
         text = follower.text(most) + done.out + done.err

@@ -55,6 +55,18 @@ class Rego:
         return verdict(name, messages)
 
 
+def rego(sets: Mapping[str, str]) -> Policies:
+    """Policy sets in Rego; where regopy is not installed, a function that raises RuntimeError and says so."""
+    try:
+        return Rego(sets)
+    except ImportError:
+
+        def cannot(plan: dict[str, Any]) -> list[Verdict]:
+            raise RuntimeError("the package regopy is not installed here, which reads them. Get it: pip install regopy")
+
+        return cannot
+
+
 def verdict(name: str, messages: list[str]) -> Verdict:
     """The verdict for a set that found this to be wrong, in conftest's words."""
     lines = [f"FAIL - plan.json - main - {message}" for message in messages]

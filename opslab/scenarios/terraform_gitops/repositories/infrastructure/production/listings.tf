@@ -1,0 +1,8 @@
+module "listings" {
+  source      = "../modules/bucket"
+  thing       = "listings"
+  environment = "production"
+  owner       = "catalogue"
+  on_call     = "catalogue-oncall"
+  versions    = true
+}

@@ -1,0 +1,7 @@
+module "listings" {
+  source      = "../modules/bucket"
+  thing       = "listings"
+  environment = "staging"
+  owner       = "catalogue"
+  on_call     = "catalogue-oncall"
+}
