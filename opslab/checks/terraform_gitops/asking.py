@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from opslab.checks import Miss, Module, Trial, shorten
-from opslab.scenarios.terraform_gitops.common import PLATFORM
+from opslab.scenarios.terraform_gitops.common import DEPLOYS, PLATFORM
 from opslab.worlds import terraform
 from opslab.worlds.aws import keys
 from opslab.worlds.aws.cloud import Cloud
@@ -67,7 +67,7 @@ def room(trial: Trial, place: Path, cloud: Cloud | None = None) -> terraform.Roo
         raise Miss(f"This needs terraform to be asked. {error}", name="no-terraform") from None
     cloud = cloud or trial.cloud()
     user = keys.access_key(trial.seed, PLATFORM, "atlantis")
-    return terraform.Room(place, tools, user, cloud.endpoint, cloud.services, required=trial.graded)
+    return terraform.Room(place, tools, user, cloud.endpoint, cloud.services, env=DEPLOYS, required=trial.graded)
 
 
 def plan(trial: Trial, repository: Repository, path: str, *more: str, ref: str = MAIN) -> Planned:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from opslab.scenarios.iam_roles.names import PLATFORM
 from opslab.scenarios.terraform_gitops import tags
+from opslab.scenarios.terraform_gitops.common import DEPLOYS
 from opslab.worlds import terraform
 from opslab.worlds.aws import keys
 from opslab.worlds.aws.cloud import Cloud
@@ -40,6 +41,7 @@ def bots(home: Path, aws: Cloud, tell: Callable[[str], None]) -> list[Atlantis]:
             services=aws.services,
             server=SERVER,
             policies=policies.rego(tags.POLICIES),
+            env=DEPLOYS,
             tell=tell,
         )
     ]

@@ -50,6 +50,10 @@ LOOK = [
 LOCK_FILE = 'provider "registry.terraform.io/hashicorp/aws" {\n  version     = "5.100.0"\n  constraints = "~> 5.0"\n}\n'
 
 
+DEPLOYS = {"TF_VAR_role": accounts.ROLE}
+"""The environment of those who apply: in the code, `var.role` is "viewer" where nothing else is said."""
+
+
 def boundary(account: str) -> str:
     """The ARN of the boundary in an account; account: its id."""
     return f"arn:aws:iam::{account}:policy/{BOUNDARY}"
@@ -69,9 +73,12 @@ def furnish(aws: Organisation) -> None:
         "s3:GetObject",
         "s3:GetObjectVersion",
     ]
-    platform.user(
-        "you", {"look": document(statement("Allow", see_state, [state, f"{state}/*"]), statement("Allow", "sts:AssumeRole", become))}
-    )  # fmt: skip
+    # Whoever plans takes the lock for a moment.
+    lock = statement("Allow", ["s3:PutObject", "s3:DeleteObject"], f"{state}/*.tflock")
+    see = document(
+        statement("Allow", see_state, [state, f"{state}/*"]), lock, statement("Allow", "sts:AssumeRole", become)
+    )
+    platform.user("you", {"look": see})  # fmt: skip
     keep = ["s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion"]
     you = f"arn:aws:iam::{PLATFORM}:user/you"
     trusted = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": you}, "Action": "sts:AssumeRole"}]}  # fmt: skip

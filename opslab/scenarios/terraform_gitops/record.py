@@ -42,7 +42,7 @@ def record(repository: str, folders: Iterable[str], words: Iterable[str]) -> lis
         with Organisation(ACCOUNTS, start=common.furnish) as aws:
             Journal(journal).record(aws)
             for folder in folders:
-                env = environment(tools, str(rc), aws.endpoint, str(code / folder), keys.access_key(0, ACCOUNTS["platform"], "atlantis"))  # fmt: skip
+                env = environment(tools, str(rc), aws.endpoint, str(code / folder), keys.access_key(0, ACCOUNTS["platform"], "atlantis")) | common.DEPLOYS  # fmt: skip
                 for step in (["init", "-lockfile=readonly"], ["apply", "-auto-approve"]):
                     done = subprocess.run([tools.binary, *step, "-no-color"], cwd=code / folder, env=env, text=True, capture_output=True, check=False)  # fmt: skip
                     if done.returncode:

@@ -121,6 +121,9 @@ class Room:
     endpoint: str = f"http://127.0.0.1:{workspace.NOWHERE}"
     services: Mapping[int, str | Path] = field(default_factory=dict)
     limits: jail.Limits = LIMITS
+    env: Mapping[str, str] = field(default_factory=dict)
+    """More variables: `TF_VAR_role` …"""
+
     required: bool = False
     """Whether to refuse where there is no full jail: for what others have handed in."""
 
@@ -160,7 +163,7 @@ class Room:
                 home=self.path,
                 shown_as=seen,
                 cwd=os.path.normpath(f"{seen}/{path}"),
-                env=environment(self.tools, str(self.rc), self.endpoint, seen, self.keys),
+                env={**environment(self.tools, str(self.rc), self.endpoint, seen, self.keys), **self.env},
                 services=self.services,
                 limits=self.limits,
                 required=self.required,

@@ -80,6 +80,7 @@ class Atlantis:
     keys: access key and secret of its own user. endpoint, services: the AWS organisation, as `aws.cloud.Cloud` has them.
     server: the text of repos.yaml. automerge: merge when everything is applied, where atlantis.yaml says nothing else.
     policies: see `policies`; policy_owners: the users who may approve what a policy refuses.
+    env: more of the environment of terraform, `{"TF_VAR_role": "deployer"}`.
     tell: called with a line about what goes on, now and then.
     """
 
@@ -97,12 +98,14 @@ class Atlantis:
         automerge: bool = False,
         policies: Policies | None = None,
         policy_owners: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
         tell: Callable[[str], None] | None = None,
         limits: jail.Limits = LIMITS,
     ) -> None:
         self.folder, self.tools, self.keys = Path(folder).absolute(), tools, keys
         self.endpoint, self.services, self.limits = endpoint, services, limits
         self.server, self.automerge = Server.parse(server), automerge
+        self.env = dict(env or {})
         self.policies, self.policy_owners = policies, tuple(policy_owners)
         self._tell = tell or (lambda line: None)
         self._log: list[str] = []
@@ -379,7 +382,7 @@ class Atlantis:
         return secrets.masked(done.text, values), ""
 
     def _folder(self, mr: MergeRequest, project: Project, room: Path) -> Folder:
-        place = Room(room, self.tools, self.keys, self.endpoint, self.services, self.limits)
+        place = Room(room, self.tools, self.keys, self.endpoint, self.services, self.limits, self.env)
         named = project.name or project.dir
         return place.folder(
             os.path.join(CHECKOUT, project.dir), lambda line: self._line(f"!{mr.number} {named}: {line}")

@@ -17,9 +17,9 @@ terraform {
 }
 
 variable "role" {
-  description = "Who terraform is in this account: the bot deploys, people are viewers"
+  description = "Who terraform is in this account: people look, Atlantis sets TF_VAR_role=deployer"
   type        = string
-  default     = "deployer"
+  default     = "viewer"
 }
 
 provider "aws" {
