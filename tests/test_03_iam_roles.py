@@ -30,9 +30,8 @@ from opslab.worlds.aws.organisation import Organisation
 from opslab.worlds.aws.seeding import Furnisher, allow, document, trust
 
 STEM = "03_iam_roles"
-SLOW = ("3.1", "3.2", "3.3", "3.4", "3.5", "3.6")
 SEEDS = (1, 5)
-SLOW = ("3.1", "3.2", "3.3", "3.4", "3.6")
+BRIEF = ("3.1", "3.2", "3.3", "3.4", "3.5", "3.6")
 named = functools.partial(replay.named, STEM)
 
 

@@ -448,6 +448,7 @@ def test_an_override_that_the_server_allows(tmp_path: Path, tools: Tools) -> Non
     assert "Apply complete!" in desk.answer(mr, "atlantis apply")
 
 
+@pytest.mark.slow
 def test_dependencies(tmp_path: Path, tools: Tools) -> None:
     config = """\
 version: 3
@@ -465,6 +466,7 @@ projects:
     assert "2 projects, 2 successful, 0 failed, 0 errored" in answer
 
 
+@pytest.mark.slow
 def test_automerge(tmp_path: Path, tools: Tools) -> None:
     desk = make_desk(tmp_path, tools, automerge=True)
     files = {"staging/main.tf": new(), "production/main.tf": new("#! no plan\n")}
@@ -628,6 +630,7 @@ def test_killed_while_it_plans_it_plans_again(desk: Desk, tools: Tools) -> None:
     assert len(desk.answers(mr)) == 1 and desk.last(mr).startswith("Ran Plan for project: `staging`")
 
 
+@pytest.mark.slow
 def test_killed_while_it_applies_it_reports_and_waits(desk: Desk, tools: Tools) -> None:
     mr = desk.opened("bucket", {"staging/main.tf": new()})
     mr.approve("mira")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -129,6 +130,7 @@ def test_removing_an_allow_never_allows(request: Request, policies: Policies, la
 
 @many
 @given(every_request, every_policy, st.randoms(use_true_random=False))
+@pytest.mark.slow
 def test_the_order_of_statements_never_matters(request: Request, policies: Policies, random) -> None:
     shuffled = policies
     for layer in LAYERS:
@@ -140,6 +142,7 @@ def test_the_order_of_statements_never_matters(request: Request, policies: Polic
 
 @many
 @given(every_request, every_policy, documents(), st.sampled_from(["boundary", "session", "scps"]))
+@pytest.mark.slow
 def test_boundary_session_and_scp_only_narrow(request: Request, policies: Policies, one: Policy, layer: str) -> None:
     open_wide = dataclasses.replace(policies, **{layer: None})
     value = {"boundary": one, "session": (one,), "scps": ((one,),)}[layer]
@@ -149,6 +152,7 @@ def test_boundary_session_and_scp_only_narrow(request: Request, policies: Polici
 
 @many
 @given(every_request, every_policy)
+@pytest.mark.slow
 def test_nothing_allows_without_an_allow(request: Request, policies: Policies) -> None:
     for layer in LAYERS:
         policies = with_statements(policies, layer, lambda found: [one for one in found if one.effect == "Deny"])
@@ -161,6 +165,7 @@ def test_nothing_allows_without_an_allow(request: Request, policies: Policies) -
 
 @many
 @given(every_request, every_policy)
+@pytest.mark.slow
 def test_the_answer_can_be_checked(request: Request, policies: Policies) -> None:
     """The statement that is named does apply; an implicit deny means that no statement of that layer allows plainly."""
     decision = evaluate(request, policies)
@@ -175,5 +180,6 @@ def test_the_answer_can_be_checked(request: Request, policies: Policies) -> None
 
 @many
 @given(every_request, every_policy)
+@pytest.mark.slow
 def test_the_same_question_has_the_same_answer(request: Request, policies: Policies) -> None:
     assert evaluate(request, policies) == evaluate(request, policies)

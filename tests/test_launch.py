@@ -311,6 +311,7 @@ def test_the_callers_home_stays_empty(shared):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=["Ctrl-C", "terminal closed"])
+@pytest.mark.slow
 def test_its_end_is_the_end_of_all_that_it_started(course, number):
     with browser.running(course) as running:
         api = Api(running)
@@ -327,12 +328,14 @@ def test_its_end_is_the_end_of_all_that_it_started(course, number):
     assert list((course / ".opslab" / "jupyter" / "runtime").glob("jpserver-*")) == []
 
 
+@pytest.mark.slow
 def test_shutting_down_from_the_menu_ends_it_too(course):
     with browser.running(course) as running:
         Api(running).ask("api/shutdown", {})
         assert running.process.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_after_a_hard_end_the_next_start_finds_the_jupyterlab_that_is_left(course):
     with browser.running(course) as running:
         left = lab_process(running)

@@ -351,6 +351,7 @@ def test_the_trap_in_the_home_works(user, untouched, tmp_path):
     assert (tmp_path / "was-run").exists()
 
 
+@pytest.mark.slow
 def test_nothing_of_a_notebook_touches_the_home_of_its_user(user, course, untouched):
     done = kernel(EVERYTHING, user, course)
     assert (done.returncode, done.stderr) == (0, "")

@@ -238,14 +238,17 @@ def settle(handed_in: Path, module: Module, home: Path) -> list[str]:
     for path in answers:
         _remove(home / path)
 
+    def ours(path: str) -> bool:
+        return path in workspace.OURS or path.rpartition("/")[2] in workspace.OURS
+
     def of_an_answer(path: str) -> bool:
-        return any(f"{path}/".startswith(f"{answer}/") for answer in answers)
+        return not ours(path) and any(f"{path}/".startswith(f"{answer}/") for answer in answers)
 
     def on_the_way(path: str) -> bool:
         return any(answer.startswith(f"{path}/") for answer in answers)
 
     def else_wanted(path: str) -> bool:
-        if of_an_answer(path) or path in (workspace.NOTE, MODES):
+        if ours(path) or of_an_answer(path) or path in (workspace.NOTE, MODES):
             return False
         here = home / path
         # A folder that the world has too may hold files of the learner's own; a repository is the world's alone.
