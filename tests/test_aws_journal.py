@@ -387,7 +387,9 @@ def log_groups(client):
 def images(client):
     ecr = client("ecr")
     ecr.create_repository(repositoryName="loader", tags=[{"Key": "a", "Value": "b"}])
-    manifest = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "layers": []}
+    config = {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": f"sha256:{'0' * 64}", "size": 2}
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    manifest = {"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}
     ecr.put_image(repositoryName="loader", imageManifest=json.dumps(manifest), imageTag="1.0")
     return lambda: ([one["repositoryUri"] for one in ecr.describe_repositories()["repositories"]], ecr.list_images(repositoryName="loader")["imageIds"])  # fmt: skip
 

@@ -123,6 +123,7 @@ class Module:
 
     graded: False for a mere try-out. cloud, forge: whether an AWS organisation, a git forge belongs to its world.
     bots: whether Atlantis works on that forge, and terraform lies on the desk.
+    without_bots: what can be done where there is no terraform, in a sentence.
     draws_after: the task and the expectation that have to hold before the trust graph is drawn in the assignment's world.
     """
 
@@ -133,6 +134,7 @@ class Module:
     cloud: bool = False
     forge: bool = False
     bots: bool = False
+    without_bots: str = ""
     draws_after: tuple[str, str] | None = None
     tasks: list[Task] = field(default_factory=list)
 
@@ -424,7 +426,7 @@ class Trial:
         return {
             "home": home,
             "shown_as": shown_as,
-            "env": {**workspace.environment(shown_as if jail.bubblewrap() else home), **(env or {})},
+            "env": workspace.environment(shown_as if jail.bubblewrap() else home, env),
             "hide": workspace.secret_folders(),
             "read_only": workspace.tool_folders(),
             "required": self.graded,

@@ -64,7 +64,7 @@ def replay(
             [sys.executable, "-P", __file__],
             home=home,
             stdin=json.dumps(sources),
-            env={**workspace.environment(home), **extra},
+            env=workspace.environment(home, extra),
             hide=covered,
             read_only=[*workspace.tool_folders(), __file__],
             services=services,

@@ -61,7 +61,7 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
     """
     home, closed = str(home), f"http://127.0.0.1:{NOWHERE}"
     tools = f"{BIN}:{sysconfig.get_path('scripts')}:/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin"
-    return {
+    found = {
         "HOME": home,
         "PATH": f"{home}/bin:{home}/tools:{tools}",
         "SHELL": shutil.which("bash", path=tools) or "/bin/bash",
@@ -95,6 +95,8 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         **_terraform(home),
         **(extra or {}),
     }
+    # Terraform's backend does not take the general one where it becomes the role of a profile.
+    return {"AWS_ENDPOINT_URL_STS": found["AWS_ENDPOINT_URL"], **found}
 
 
 def _forge(home: str) -> dict[str, str]:

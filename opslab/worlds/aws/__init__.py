@@ -11,4 +11,5 @@ wording         refusals in AWS's words
 guard           all of these in a row, as a WSGI application around moto
 organisation    accounts and an endpoint: the thing to use
 explain, graph  why was that denied; who can become whom
+ecr          images: tokens, true digests, and what a registry asks
 """

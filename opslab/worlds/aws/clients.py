@@ -66,6 +66,7 @@ def environment(endpoint: str, home: str | os.PathLike[str], base: Mapping[str, 
     return kept | {
         "HOME": str(home),
         "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ENDPOINT_URL_STS": endpoint,
         "AWS_CONFIG_FILE": str(aws / "config"),
         "AWS_SHARED_CREDENTIALS_FILE": str(aws / "credentials"),
         "AWS_EC2_METADATA_DISABLED": "true",

@@ -100,6 +100,7 @@ class Host:
         port: int = 0,
         journal: Path | None = None,
         record: bool = False,
+        registries: Path | None = None,
     ) -> Cloud:
         """Start an organisation. For the arguments see `opslab.worlds.aws.host.Order`. Raises CloudError."""
         with self._lock:
@@ -113,6 +114,7 @@ class Host:
                 "port": port,
                 "journal": str(journal or ""),
                 "record": record,
+                "registries": str(registries or ""),
             }
             try:
                 folder.mkdir(mode=0o700)
@@ -124,7 +126,9 @@ class Host:
         if "error" in said:
             shutil.rmtree(folder, ignore_errors=True)
             if port and "cannot be had" in said["error"]:
-                return self.open(scenario, seed=seed, twists=twists, journal=journal, record=record)
+                return self.open(
+                    scenario, seed=seed, twists=twists, journal=journal, record=record, registries=registries
+                )
             raise CloudError(f"The AWS organisation of this module could not be started ({said['error']}).")
         return Cloud(folder, seed, said["port"], tuple(said["remarks"]))
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from opslab.worlds.aws import context, documents, journal, moto_fixes, operations, signature, wording
+from opslab.worlds.aws import context, documents, ecr, journal, moto_fixes, operations, signature, wording
 from opslab.worlds.aws.policy import ANONYMOUS, Decision, Policies, Policy, Request, evaluate
 from opslab.worlds.aws.signature import Credential, Http
 from opslab.worlds.aws.state import Caller, State
@@ -191,6 +191,49 @@ class Guard:
             return f"{refusal.code}: {refusal.message}"
         except Exception as error:  # noqa: BLE001  (one bad line must not cost the rest)
             return f"{type(error).__name__}: {error}"
+
+    def act(
+        self,
+        caller: Caller,
+        service: str,
+        region: str,
+        operation: str,
+        parameters: Mapping[str, Any],
+        *,
+        only_ask: bool = False,
+    ) -> Reply:
+        """Do one call for somebody who has shown elsewhere who they are, by something else than a signature.
+
+        A registry of images speaks another protocol than ECR, and its clients send a token. All the rest is as with any
+        request: it is decided, recorded, and written down where it changes something. service: one that speaks JSON.
+        only_ask: find out whether they may, and do nothing.
+        """
+        work = Work(self, {})
+        work.http = journal.json_call(service, operation, parameters)
+        work.environ = _environ(work.http)
+        work.service, work.region, work.protocol, work.caller = service, region, "json", caller
+        work.record.service, work.record.caller = service, caller.principal.arn
+        with self.lock:
+            self._count += 1
+            work.record.number = self._count
+            self.records.append(work.record)
+            try:
+                work.sign_for_moto()
+                work.understand()
+                work.authorise()
+                if only_ask:
+                    ecr.must_exist(work)
+                    return Reply(200, (), b"{}")
+                documents.check(work)
+                reply = work.forward()
+                if self.on_change and reply.status < 400 and journal.changes(service, work.operation):
+                    self.on_change(work)
+                return reply
+            except Refusal as refusal:
+                work.record.refusal = refusal
+            except operations.Unmapped as unknown:
+                work.record.refusal = Refusal("AccessDenied", f"{LIMIT}it does not know what IAM asks for {unknown}.")
+        return wording.reply(work.record.refusal, service, "json", f"{work.record.number:032x}", "POST")
 
     # --- decisions, also for those who only want to know ----------------------------------------------------------------
 
@@ -512,6 +555,8 @@ class Work:
             self.guard.seen[self._seeded] -= 1
         if reply.status < 300 and self.service == "sts":
             reply = documents.remember_session(self, reply)
+        if reply.status < 300 and self.service == "ecr":
+            reply = ecr.finish(self, reply)
         return reply
 
     def _seed(self) -> None:

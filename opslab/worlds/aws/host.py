@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from opslab import wire
-from opslab.worlds.aws import audit, operations
+from opslab.worlds.aws import audit, ecr, operations
 from opslab.worlds.aws.explain import explain
 from opslab.worlds.aws.graph import trust_graph
 from opslab.worlds.aws.journal import Journal
@@ -55,7 +55,9 @@ FILE_SIZE = 128 * MEGABYTE
 CPU_SECONDS = 240
 """Of a copy for a check. One that is worked in lives for days."""
 
-LOCK_SECONDS = 5
+LOCK_SECONDS = 30
+"""A predecessor may have to wait for a bot that is applying something."""
+
 REMARKS = 20
 
 FORBIDDEN = (
@@ -74,6 +76,7 @@ class Order:
     port      the one to listen on where it is free; 0: any
     journal   a file with changes to be made again; "" for none
     record    whether further changes are written there
+    registries  the folder where registries of images keep the layers of ECR; "" for none
     """
 
     folder: str
@@ -83,6 +86,7 @@ class Order:
     port: int
     journal: str
     record: bool
+    registries: str = ""
 
 
 def main() -> None:
@@ -234,7 +238,12 @@ class Control:
         twists = frozenset(order.twists)
 
         self.aws = Organisation(
-            scenario.ACCOUNTS, order.seed, order.port, start=lambda aws: scenario.start(aws, twists), socket=place
+            scenario.ACCOUNTS,
+            order.seed,
+            order.port,
+            start=lambda aws: scenario.start(aws, twists),
+            socket=place,
+            registries=Path(order.registries) if order.registries else None,
         )
         self.remarks: list[str] = []
         self.server: wire.Server | None = None
@@ -343,6 +352,31 @@ class Control:
         """(key, secret, token) of a session of a role, whoever it trusts: to ask what the role itself may do."""
         return list(self.aws.role_session(account, role))
 
+    def registry(
+        self,
+        password: str,
+        account: str,
+        region: str,
+        operation: str,
+        parameters: dict[str, Any],
+        only_ask: bool = False,
+    ) -> dict[str, Any]:
+        """What a registry of images asks for one of its clients. See `ecr.serve`."""
+        return ecr.serve(self.aws, password, account, region, operation, parameters, only_ask)
+
+    def images(self, account: str, region: str) -> dict[str, list[dict[str, str]]]:
+        """See `ecr.images`."""
+        with self.aws.guard.lock:
+            return ecr.images(self.aws, account, region)
+
+    def scan_findings(
+        self, account: str, region: str, repository: str, digest: str, findings: list[dict[str, Any]]
+    ) -> dict[str, Any]:
+        """See `ecr.hand_in`."""
+        with self.aws.guard.lock:
+            ecr.hand_in(self.aws, account, region, repository, digest, findings)
+        return {}
+
     def stop(self) -> dict[str, Any]:
         """End, and have the port free for a successor before this is answered."""
         self.aws.close()
@@ -352,7 +386,8 @@ class Control:
 
 
 OPERATIONS = (
-    "reset", "save", "why", "explained", "draw", "paths", "edges", "beyond", "reach", "trusted", "everybody", "role_session", "stop",
+    "reset", "save", "why", "explained", "draw", "paths", "edges", "beyond", "reach", "trusted", "everybody", "role_session", "registry",
+    "images", "scan_findings", "stop",
 )  # fmt: skip
 
 

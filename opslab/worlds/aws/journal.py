@@ -238,6 +238,19 @@ def _body(request: Mapping[str, Any]) -> bytes:
     return request["body"].encode() if "body" in request else base64.b64decode(request["base64"], validate=True)
 
 
+def json_call(service: str, operation: str, parameters: Mapping[str, Any]) -> Http:
+    """A call of a service that speaks JSON, as the aws CLI would send it, without signature."""
+    from moto.core.utils import get_service_model
+
+    about = get_service_model(service).metadata
+    headers = {
+        "content-type": f"application/x-amz-json-{about['jsonVersion']}",
+        "x-amz-target": f"{about['targetPrefix']}.{operation}",
+        "host": "127.0.0.1",
+    }
+    return Http("POST", "/", "", headers, json.dumps(parameters).encode())
+
+
 def http_of(entry: Mapping[str, Any]) -> Http:
     """The request of an entry, without signature."""
     request = entry["request"]

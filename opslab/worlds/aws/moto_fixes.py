@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from opslab.worlds.aws import ecr
+
 TESTED = "5.2.5"
 """The moto that all this was tried with; pyproject.toml pins the same."""
 
@@ -28,6 +30,7 @@ def apply() -> None:
     _tokens_of_sessions()
     _keys_of_kms()
     _ids_of_uploads()
+    ecr.apply()
 
 
 def _one_operation() -> None:

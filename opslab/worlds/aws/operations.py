@@ -455,6 +455,17 @@ def _kinesis(call: Call, have: Inventory) -> Iterator[Ask]:
     yield from _by_template(call, have)
 
 
+def _ecr(call: Call, have: Inventory) -> Iterator[Ask]:
+    """DescribeRepositories is about those that it names, or about all of the registry."""
+    if call.operation != "DescribeRepositories":
+        yield from _by_template(call, have)
+        return
+    account = _owner(call)
+    for name in call.params.get("repositoryNames") or ["*"]:
+        arn = f"arn:aws:ecr:{call.region}:{account}:repository/{name}"
+        yield Ask("ecr:DescribeRepositories", arn, account)
+
+
 # --- By template -------------------------------------------------------------------------------------------------------
 
 # Resource type: where its name may stand among the parameters. A dot goes into a structure.
@@ -607,6 +618,7 @@ SPECIAL = {
     "athena": _athena,
     "logs": _logs,
     "kinesis": _kinesis,
+    "ecr": _ecr,
 }
 
 

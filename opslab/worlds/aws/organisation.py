@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from opslab.worlds.aws import clients, keys, policy_grammar
+from opslab.worlds.aws import clients, ecr, keys, policy_grammar
 from opslab.worlds.aws.guard import Guard, Record, Rules
 from opslab.worlds.aws.policy import Policy, Principal
 from opslab.worlds.aws.state import Session, State, iam
@@ -45,6 +45,7 @@ class Organisation:
     socket            a unix socket to listen on as well, for clients in the jail
     start             called with the organisation at the start and after each reset, to put things there
     organisation_id   what aws:PrincipalOrgID says
+    registries        the folder where registries of images keep the layers of ECR, in ACCOUNT/REGION: see `ecr`
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Organisation:
         start: Callable[[Organisation], None] | None = None,
         socket: Path | None = None,
         organisation_id: str = "o-exampleorg",
+        registries: Path | None = None,
     ) -> None:
         for name, account in accounts.items():
             if not re.fullmatch(r"\d{12}", account):
@@ -68,6 +70,7 @@ class Organisation:
         self._port = port
         self._socket = socket
         self._start = start
+        self._registries = registries
         self._scps: dict[str, dict[str, Policy]] = {}
         self.state = State(tuple(self.accounts.values()))
         self.guard = Guard(self.state, Rules(organisation_id, self._levels, check_principals, seed))
@@ -88,6 +91,7 @@ class Organisation:
         if not _open_here.acquire(blocking=False):
             raise RuntimeError("This process already holds an organisation: close it, or start another process.")
         try:
+            ecr.use(self._registries)
             self.reset()
             self._servers = [make_server(self._port, self.guard)]
             if self._socket:
@@ -112,6 +116,7 @@ class Organisation:
         self._servers = []
         with self.guard.lock:
             _empty_moto()
+            ecr.use(None)
         _open_here.release()
 
     def reset(self) -> None:

@@ -166,6 +166,14 @@ class Furnisher:
             backend.create_log_stream(name, stream)
         return f"arn:aws:logs:{REGION}:{self.account}:log-group:{name}"
 
+    def repository(self, name: str, *, policy: Document | None = None, immutable: bool = False) -> str:
+        """An ECR repository; returns its ARN. immutable: its tags cannot be moved."""
+        backend = backend_of("ecr", self.account, REGION)
+        made = backend.create_repository(name, None, {}, None, "IMMUTABLE" if immutable else "MUTABLE", [])
+        if policy:
+            made.policy = json.dumps(policy)
+        return made.arn
+
     def key(self, alias: str, policy: Document) -> str:
         """A KMS key; returns its ARN."""
         self._seed(f"key {alias}")
