@@ -8,6 +8,7 @@ In a notebook these names are all you need:
     opslab.screen("git chec<TAB>")   what a terminal would show
     opslab.why()          the last "access denied", explained  opslab.draw()         who can become whom
     opslab.commits("work/marts")     branches and commits     opslab.merge_request(1)   how it looks on the forge
+    opslab.loop(1)        where it stands on its way into AWS  opslab.sides("prices")   staging and production side by side
 """
 
 from opslab.lab import (
@@ -18,17 +19,20 @@ from opslab.lab import (
     draw,
     hint,
     lesson,
+    loop,
     merge_request,
     open,
     placement,
     progress,
     reset,
     screen,
+    sides,
     why,
 )
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "LabError", "NotYet", "check", "commits", "draw", "hint", "lesson", "merge_request", "open", "placement", "progress", "reset", "screen", "why",
+    "LabError", "NotYet", "check", "commits", "draw", "hint", "lesson", "loop", "merge_request", "open", "placement", "progress", "reset",
+    "screen", "sides", "why",
 ]  # fmt: skip

@@ -26,7 +26,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from opslab import course, jail, lab
-from opslab.worlds import workspace
+from opslab.worlds import terraform, workspace
+from opslab.worlds.terraform.tools import NAMES
 
 SCHEMA = 1
 """The version of what `--json` prints. It goes up when a field is renamed or taken away, not when one is added."""
@@ -281,6 +282,19 @@ def _aws(where: str) -> Finding:
 # ---- the machine ------------------------------------------------------------------------------------------------------
 
 
+def _terraform(where: str) -> Finding:
+    """terraform or opentofu, and its AWS provider: both are needed, and the second does not come with the first."""
+    name, needed_for = "terraform", ("04",)
+    try:
+        return Finding(name, "ok", terraform.find().text, "", needed_for)
+    except terraform.TerraformMissing as error:
+        if "AWS provider" not in str(error):
+            return _tool(name, where, commands=tuple(NAMES), asks=("version",), needed_for=needed_for)
+    found = "terraform is there, its AWS provider is not (about 170 MB, once)"
+    get = f"{sys.executable} -m opslab.worlds.terraform"
+    return Finding(name, "missing", found, "terraform and its AWS provider", needed_for, False, get)
+
+
 def _bubblewrap(where: str) -> Finding:
     name, needed_for = "bubblewrap", ("grading",)
     path = shutil.which("bwrap")
@@ -421,7 +435,7 @@ def examine() -> list[Finding]:
         lambda: _aws(where),
         lambda: _bubblewrap(where),
         lambda: _tool("graphviz", where, commands=("dot",), asks=("-V",), needed_for=("03",)),
-        lambda: _tool("terraform", where, commands=("terraform", "tofu"), asks=("version",), needed_for=("04",)),
+        lambda: _terraform(where),
         lambda: _tool("terragrunt", where, needed_for=("04",)),
         lambda: _tool("podman", where, needed_for=("05",)),
         lambda: _tool("node", where),

@@ -146,12 +146,17 @@ def _log(home: Path) -> Path:
 # ---- worlds -----------------------------------------------------------------------------------------------------------
 
 
-def prepare(home: Path, stem: str, *, anew: bool = False, tell: Callable[[str], None] = lambda text: None) -> bool:
-    """Have the workspace made where it is missing, and note it as the one in use. Returns whether it was made now."""
-    made = ask(home, "build", stem=stem, anew=anew, tell=tell)["made"]
+def prepare(
+    home: Path, stem: str, *, anew: bool = False, tell: Callable[[str], None] = lambda text: None
+) -> dict[str, Any]:
+    """Have the workspace made where it is missing, and note it as the one in use.
+
+    Returns whether it was made now (made), and what its user should know (remarks): a tool that this machine has not.
+    """
+    answer = ask(home, "build", stem=stem, anew=anew, tell=tell)
     with contextlib.suppress(OSError):
         (course.state(home.parent) / "current").write_text(f"{home}\n")
-    return made
+    return answer
 
 
 def enter(home: Path) -> None:
@@ -197,6 +202,23 @@ def _keep_what_is_overwritten() -> None:
     ipython.register_magic_function(writefile, "cell", "writefile")
 
 
+class _Aside:
+    """Error output in which lines of progress (they begin with “… ”) are no alarm: a notebook shows all of it on red."""
+
+    def __init__(self, plain: Any) -> None:
+        self._plain = plain
+
+    def write(self, text: str) -> int:
+        return (sys.stdout if text.startswith("… ") else self._plain).write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+        self._plain.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._plain, name)
+
+
 def _say_exit_codes() -> None:
     """Let a %%bash cell whose last command fails say so in one line, instead of a traceback of Python's."""
     if "IPython" not in sys.modules:
@@ -210,7 +232,8 @@ def _say_exit_codes() -> None:
 
     def bash(line: str, cell: str) -> None:
         try:
-            plain(line, cell)
+            with contextlib.redirect_stderr(_Aside(sys.stderr)):
+                plain(line, cell)
         except subprocess.CalledProcessError as error:
             raise LabError(f"The last command ended with exit code {error.returncode}.") from None
 
@@ -341,14 +364,16 @@ def open(number: str | int) -> None:
     stem = _stem(str(number))
     home = course.assignment_workspace(stem, START)
     with _telling() as tell:
-        made = prepare(home, stem, tell=tell)
+        answer = prepare(home, stem, tell=tell)
     enter(home)
-    first = "Your desk is ready." if made else "Your desk is as you left it."
+    first = "Your desk is ready." if answer["made"] else "Your desk is as you left it."
     _show(
         Note(
             f"Module {stem[:2]}: {first}",
             f"~ is now the folder {_shown(home)}. Cells that begin with %%bash, and the terminal, work there.",
             f"In a terminal, this brings you to the same desk: opslab shell {stem[:2]}",
+            *answer["remarks"],
+            kind="open" if answer["remarks"] else "done",
         )
     )
 
@@ -358,13 +383,15 @@ def lesson(number: str | int) -> None:
     stem = _stem(str(number))
     home = course.lesson_workspace(stem, START)
     with _telling() as tell:
-        prepare(home, stem, anew=True, tell=tell)
+        answer = prepare(home, stem, anew=True, tell=tell)
     enter(home)
     _show(
         Note(
             f"Lesson {stem[:2]}: a fresh desk.",
             "Break what you like. Run this cell again and all is as before.",
             f"In a terminal, this brings you to the same desk: opslab shell {stem[:2]} --lesson",
+            *answer["remarks"],
+            kind="open" if answer["remarks"] else "done",
         )
     )
 
@@ -492,6 +519,26 @@ def merge_request(number: int, repository: str = "") -> Picture:
     """
     with _telling() as tell:
         found = ask(here(), "merge_request", number=number, repository=repository, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def loop(number: int, repository: str = "") -> Picture:
+    """Where a merge request stands on its way from a branch into AWS, as a picture. repository: its name, where there are several.
+
+    Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "loop", number=number, repository=repository, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def sides(word: str) -> Picture:
+    """What there is in staging and production with `word` in its name, side by side, and what has changed since the start.
+
+    Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "sides", word=word, tell=tell)
     return Picture(found["text"], found["html"])
 
 

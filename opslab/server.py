@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import importlib
 import json
 import os
 import shutil
@@ -27,9 +28,10 @@ from typing import Any
 
 from opslab import checks, course, jail, quiz, wire
 from opslab.worlds import shell, terraform, workspace
-from opslab.worlds.aws import cloud
+from opslab.worlds.aws import cloud, sides
 from opslab.worlds.forge import cli as mr_in_words
 from opslab.worlds.forge import commit_graph, forge, reactions
+from opslab.worlds.forge.atlantis import picture
 from opslab.worlds.forge.state import CLOCK, ForgeError
 
 LESSON_SEED = 1
@@ -40,7 +42,11 @@ SOLUTION_SEED = 1
 BOT_SECONDS = 600
 """Whoever asks for a merge request waits so long for what bots are doing there."""
 
-ADMINISTRATORS = "*:user/administrator"
+SIDES = ("staging", "production")
+"""The accounts that are looked at side by side."""
+
+ADMINISTRATOR = "administrator"
+ADMINISTRATORS = f"*:user/{ADMINISTRATOR}"
 """What every reset of a task brings back in AWS."""
 
 IDLE_SECONDS = 8 * 3600
@@ -104,7 +110,7 @@ class World:
             made = True
         self._start_cloud(tell, port)
         self._start_colleagues()
-        return {"home": str(self.home), "made": made}
+        return {"home": str(self.home), "made": made, "remarks": self._remarks(stem)}
 
     def check(self, tell: Tell, task: str) -> dict[str, Any]:
         self._must_be_there()
@@ -241,6 +247,39 @@ class World:
         except ForgeError as error:
             raise Refusal(str(error)) from None
 
+    def loop(self, tell: Tell, number: int, repository: str) -> dict[str, str]:
+        """Where a merge request stands on its way into AWS, after everybody has reacted to what is new, as a picture."""
+        self._must_be_there()
+        self._start_cloud(tell)
+        self._start_colleagues(now=True, tell=tell)
+        if not self._bots:
+            raise Refusal("Atlantis does not work in this module.")
+        try:
+            found = self._forge().merge_request(number, repository)
+            drawing = picture.loop(found, self._bots[0].store(found.repository))
+        except ForgeError as error:
+            raise Refusal(str(error)) from None
+        return {"text": drawing.text, "html": drawing.svg}
+
+    def sides(self, tell: Tell, word: str) -> dict[str, str]:
+        """What there is in staging and production with a word in its name, side by side, and what has changed since the start."""
+        now, module = self._cloud(tell), self._module_here()
+        self._start_colleagues(now=True, tell=tell)
+        scenario = workspace.cloud_of(module.stem)
+        ids = {name: id for name, id in importlib.import_module(scenario).ACCOUNTS.items() if name in SIDES}
+        ids = {name: ids[name] for name in SIDES if name in ids}
+        if len(ids) < len(SIDES):
+            raise Refusal(f"There are no accounts {' and '.join(SIDES)} in this module.")
+
+        def look(aws: cloud.Cloud) -> dict[str, list[sides.Thing]]:
+            return {name: sides.things(aws.user(id, ADMINISTRATOR), word) for name, id in ids.items()}
+
+        tell("looking at staging and production")
+        seed, twists = workspace.seed_of(self.home), workspace.twists_of(self.home)
+        with cloud.shared().open(scenario, seed=seed, twists=twists) as before:
+            found = sides.compare(look(now), look(before), word, ids)
+        return {"text": str(found), "html": found._repr_html_()}
+
     def commits(self, tell: Tell, folder: str) -> dict[str, str]:
         """The commits of a repository on the desk (a clone) or on the forge (group/name), as a picture."""
         self._must_be_there()
@@ -256,6 +295,12 @@ class World:
         return {"text": drawing.text, "html": drawing.svg}
 
     # -- inside
+
+    def _remarks(self, stem: str) -> list[str]:
+        """What whoever opens this world should know: a tool that this machine has not."""
+        module = checks.load(stem)
+        lacks = terraform.missing() if module.bots else ""
+        return [lacks, *([module.without_bots] if module.without_bots else [])] if lacks else []
 
     def _forge(self) -> forge.Forge:
         if not (self.home / workspace.FORGE / forge.NOTE).is_file():

@@ -7,6 +7,7 @@ A test file takes them over with `from graded import *` and says what they are t
     def words(seed): …            # what stands for {{…}} in the answers
     SLOW = ("1.1", "1.4")         # optional: tasks whose later cases wait for `make test`
     BRIEF = ("2.1",)              # optional: of these, not even each misconception is for a quick look; one miss of each kind is
+    LATER = ("4.2",)          # optional: not even the first case of these is for a quick look
     EVERYWHERE = ("1.3",)         # optional: tasks whose answers need no Linux
     ELSEWHERE = {"1.1": ["…"]}    # optional: what is enough to ask in other worlds, where a whole task takes long
     def template(seed): …         # optional: a desk that is quicker to make
@@ -69,7 +70,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     cases = everything = replay.cases(of.STEM)
     brief, anywhere = getattr(of, "BRIEF", ()), getattr(of, "EVERYWHERE", ())
-    slow = (*getattr(of, "SLOW", ()), *brief)
+    slow, later = (*getattr(of, "SLOW", ()), *brief), getattr(of, "LATER", ())
     tasks = [task.id for task in checks.load(of.STEM[:2]).tasks]
     seeds: list[int] = list(of.SEEDS)
     if test == "test_a_right_answer_is_right_in_other_worlds":
@@ -80,7 +81,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         pytest.param(
             case,
             marks=[linux] * (case.task not in anywhere)
-            + [pytest.mark.slow] * (case.task in slow and repeats(case, everything, case.task in brief)),
+            + [pytest.mark.slow]
+            * (case.task in later or case.task in slow and repeats(case, everything, case.task in brief)),
             id=str(case),
         )
         for case in cases

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from opslab import doctor, jail, lab
+from opslab.worlds.terraform import tools as finding_terraform
 
 FIELDS = {"name", "state", "found", "wanted", "needed_for", "required", "get"}
 
@@ -115,6 +116,21 @@ def test_a_tool_that_cannot_run_is_a_problem(tools):
     tools("terraform", "Terraform v1.11.4", code=126)
     finding = doctor._tool("terraform", "conda", asks=("version",))
     assert finding.state == "problem"
+    assert finding.get == "conda install -c conda-forge terraform"
+
+
+def test_terraform_without_its_provider(tools, monkeypatch, tmp_path):
+    """Both are looked for, and each has its own way to get it."""
+    monkeypatch.setattr(finding_terraform, "places", lambda: [tmp_path / "nowhere"])
+    terraform = tools("terraform", '{"terraform_version": "1.11.4"}')
+    monkeypatch.setenv("PATH", str(terraform.parent))
+    finding = doctor._terraform("debian")
+    assert (finding.state, finding.needed_for) == ("missing", ("04",)) and "its AWS provider is not" in finding.found
+    assert finding.get == f"{sys.executable} -m opslab.worlds.terraform"
+    terraform.unlink()
+    monkeypatch.setattr(finding_terraform, "PATH", "")
+    finding = doctor._terraform("conda")
+    assert (finding.state, finding.found) == ("missing", "not found")
     assert finding.get == "conda install -c conda-forge terraform"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from opslab import wire
 from opslab.checks import Miss, Module, Trial
+from opslab.checks.least_privilege import Allowed, beyond, first_done, here, name_of, said, trust_is
 from opslab.scenarios.iam_roles import dots, let_in, loader, reports, triage, whoami
 from opslab.scenarios.iam_roles.names import CLICKS, PLATFORM, PRODUCTION, RAW, STAGING, role
 from opslab.worlds.aws.cloud import Actor, Answer, Cloud
@@ -24,20 +25,6 @@ IDS = {"platform": PLATFORM, "staging": STAGING, "production": PRODUCTION}
 
 def _denied(answer: Actor | Answer) -> bool:
     return isinstance(answer, Answer) and not answer.allowed
-
-
-GONE = ("NoSuchBucket", "ResourceNotFoundException", "AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
-
-
-def _here(trial: Trial, answer: Answer) -> Answer:
-    """The same answer. Raises Miss where the thing that was asked for is not there any more, which says nothing of permission."""
-    if answer.code in GONE:
-        raise Miss(f"Something that this task needs was deleted. opslab.reset(\"{trial.task.id}\") brings it back.", tried="use the things of this task", got=_said(answer), wanted="all of them in their place", name="thing-gone")  # fmt: skip
-    return answer
-
-
-def _said(answer: Actor | Answer) -> str:
-    return f"{answer.code}: {answer.message}" if isinstance(answer, Answer) and answer.code else "it was done"
 
 
 def _role(cloud: Cloud, account: str, name: str) -> Actor:
@@ -52,7 +39,7 @@ def _administer(cloud: Cloud, account: str, service: str, operation: str, **para
     """Let Ines do something in the copy. Raises Miss where somebody has locked her out."""
     answer = cloud.user(IDS[account], "administrator").call(service, operation, **parameters)
     if answer.result is None:
-        raise Miss(f"Ines, the administrator of {account}, may not do everything there any more. Nobody can mend anything without her: opslab.reset(\"03\") brings the desk back.", tried=f"as {account}-admin: {service} {operation}", got=_said(answer), wanted="it is done", name="administrator-out")  # fmt: skip
+        raise Miss(f"Ines, the administrator of {account}, may not do everything there any more. Nobody can mend anything without her: opslab.reset(\"03\") brings the desk back.", tried=f"as {account}-admin: {service} {operation}", got=said(answer), wanted="it is done", name="administrator-out")  # fmt: skip
     return answer.result
 
 
@@ -214,25 +201,15 @@ let = module.task(
 )
 
 
-def _trust_is(trial: Trial, arn: str, meant: set[str], name: str) -> None:
-    """A role trusts those who are meant and nobody else, whatever their own policies say today. Raises Miss."""
-    if more := sorted(set(trial.cloud().ask("trusted", role=arn)) - meant):
-        raise Miss(f"The trust policy lets {more[0]} in, too, as soon as that one is allowed to ask. Name those who are meant, and not a whole account or a pattern.", tried=f"ask the trust policy of {_name(arn)} about everybody", got=", ".join(more[:5]), wanted=", ".join(sorted(meant)), name=name)  # fmt: skip
-
-
 def _nobody_new(trial: Trial) -> None:
     """No user or role was made that no task asks for. Raises Miss."""
     more = set(trial.cloud().ask("everybody")) - set(trial.cloud(at_start=True).ask("everybody")) - {reports.READER}
     if extra := sorted(arn for arn in more if not arn.endswith("/report-reader")):
-        raise Miss(f"{_name(extra[0])} is new, and nothing in these tasks needs somebody new. Was it for trying? Delete it again.", tried="compare the users and roles with those of the start", got=extra[0], wanted="the same users and roles", name="somebody-new")  # fmt: skip
+        raise Miss(f"{name_of(extra[0])} is new, and nothing in these tasks needs somebody new. Was it for trying? Delete it again.", tried="compare the users and roles with those of the start", got=extra[0], wanted="the same users and roles", name="somebody-new")  # fmt: skip
 
 
 def _jonas(trial: Trial) -> Actor:
     return trial.cloud().user(PLATFORM, "jonas")
-
-
-def _name(arn: str) -> str:
-    return arn.rsplit("/", 1)[-1]
 
 
 @let.expects("Jonas becomes orders-analyst and reads the mart", points=1)
@@ -243,19 +220,19 @@ def gets_in(trial: Trial) -> None:
         layer = _layer(trial.cloud())
         _role(trial.cloud(), "staging", "orders-analyst")
         if layer == "trust":
-            raise Miss("The role does not let Jonas in. Whom does its trust policy name?", tried=tried, got=_said(inside), wanted="credentials", name="trust-missing")  # fmt: skip
-        raise Miss("Nothing that Jonas has allows him to ask for this role. The role is in another account, so its trust alone is not enough.", tried=tried, got=_said(inside), wanted="credentials", name="identity-missing")  # fmt: skip
-    read = _here(trial, inside.call("s3", "get_object", Bucket=let_in.MARTS, Key=let_in.MART))
+            raise Miss("The role does not let Jonas in. Whom does its trust policy name?", tried=tried, got=said(inside), wanted="credentials", name="trust-missing")  # fmt: skip
+        raise Miss("Nothing that Jonas has allows him to ask for this role. The role is in another account, so its trust alone is not enough.", tried=tried, got=said(inside), wanted="credentials", name="identity-missing")  # fmt: skip
+    read = here(trial, inside.call("s3", "get_object", Bucket=let_in.MARTS, Key=let_in.MART))
     if not read.allowed:
-        raise Miss("Jonas becomes the role, and then the role may not read the mart any more. Was its own policy changed? opslab.reset(\"3.2\") brings it back.", tried=f"as orders-analyst: read {let_in.MART}", got=_said(read), wanted="the file", name="role-broken")  # fmt: skip
+        raise Miss("Jonas becomes the role, and then the role may not read the mart any more. Was its own policy changed? opslab.reset(\"3.2\") brings it back.", tried=f"as orders-analyst: read {let_in.MART}", got=said(read), wanted="the file", name="role-broken")  # fmt: skip
 
 
 @let.expects("nobody else does, and Kasia still does", points=1, needs="gets_in")
 def nobody_else(trial: Trial) -> None:
     kasia = trial.cloud().user(PLATFORM, "kasia").assume(let_in.ROLE)
     if _denied(kasia):
-        raise Miss("Kasia had this role before, and has lost it. A new trust policy replaces the old one: both must be in it.", tried="as kasia: aws sts assume-role", got=_said(kasia), wanted="credentials, as before", name="kasia-out")  # fmt: skip
-    _trust_is(trial, let_in.ROLE, {"platform/jonas", "platform/kasia"}, "trust-too-wide")
+        raise Miss("Kasia had this role before, and has lost it. A new trust policy replaces the old one: both must be in it.", tried="as kasia: aws sts assume-role", got=said(kasia), wanted="credentials, as before", name="kasia-out")  # fmt: skip
+    trust_is(trial, let_in.ROLE, {"platform/jonas", "platform/kasia"}, "trust-too-wide")
     for account, name in let_in.STRANGERS:
         if not _denied(trial.cloud().user(IDS[account], name).assume(let_in.ROLE)):
             raise Miss(f"{name} ({account}) gets in, too. The trust policy must name Jonas and Kasia, and not a whole account or everybody: in an account there are others who may call AssumeRole.", tried=f"as {name}: aws sts assume-role --role-arn {let_in.ROLE}", got="credentials", wanted="a denial", name="trust-too-wide")  # fmt: skip
@@ -266,9 +243,9 @@ def nowhere_else(trial: Trial) -> None:
     jonas = _jonas(trial)
     for arn in let_in.ELSEWHERE:
         if not _denied(jonas.assume(arn)):
-            raise Miss(f"Jonas can become {_name(arn)} now. Name the one role in his policy: a * opens every role that trusts his account.", tried=f"as jonas: aws sts assume-role --role-arn {arn}", got="credentials", wanted="a denial", name="identity-too-wide")  # fmt: skip
+            raise Miss(f"Jonas can become {name_of(arn)} now. Name the one role in his policy: a * opens every role that trusts his account.", tried=f"as jonas: aws sts assume-role --role-arn {arn}", got="credentials", wanted="a denial", name="identity-too-wide")  # fmt: skip
     if _denied(jonas.assume(let_in.BEFORE)):
-        raise Miss(f"Jonas could become {_name(let_in.BEFORE)} before, and cannot any more. He was to get one role more, not another one.", tried=f"as jonas: aws sts assume-role --role-arn {let_in.BEFORE}", got="a denial", wanted="credentials, as before", name="jonas-lost")  # fmt: skip
+        raise Miss(f"Jonas could become {name_of(let_in.BEFORE)} before, and cannot any more. He was to get one role more, not another one.", tried=f"as jonas: aws sts assume-role --role-arn {let_in.BEFORE}", got="a denial", wanted="credentials, as before", name="jonas-lost")  # fmt: skip
     for service, operation, text in (("iam", "list_users", "list users"), ("s3", "list_buckets", "list buckets")):
         if jonas.call(service, operation).allowed:
             raise Miss(f"Jonas himself can {text} in platform now. He needs sts:AssumeRole on one role, nothing else.", tried=f"as jonas: {text}", got="it was done", wanted="a denial", name="too-many-actions")  # fmt: skip
@@ -305,7 +282,7 @@ def _do(trial: Trial, call: loader.Call) -> Answer:
     parameters = dict(call.parameters)
     if call.needs:
         parameters["ShardIterator"] = trial.once("iterator", lambda: _iterator(trial))
-    return _here(trial, _loader(trial).call(call.service, call.operation, **parameters))
+    return here(trial, _loader(trial).call(call.service, call.operation, **parameters))
 
 
 def _iterator(trial: Trial) -> str:
@@ -322,7 +299,7 @@ def works(trial: Trial) -> None:
         return
     call, answer = stopped[0]
     if len(stopped) == len(loader.MUST):
-        raise Miss("The role may do nothing at all yet. Put a policy on it: aws iam put-role-policy --role-name clicks-loader …", tried=f"as clicks-loader: {call.text}", got=_said(answer), wanted="it is done", name="no-policy")  # fmt: skip
+        raise Miss("The role may do nothing at all yet. Put a policy on it: aws iam put-role-policy --role-name clicks-loader …", tried=f"as clicks-loader: {call.text}", got=said(answer), wanted="it is done", name="no-policy")  # fmt: skip
     name, more = "still-stopped", ""
     if call.operation == "list_objects_v2":
         name, more = (
@@ -337,7 +314,7 @@ def works(trial: Trial) -> None:
     elif call.service == "logs":
         name, more = "log-streams", " The message has the ARN: a log stream is below its log group, after a colon."
     rest = f" After that there are {len(stopped) - 1} more." if len(stopped) > 1 else ""
-    raise Miss(f"It is stopped at: {call.text}.{more}{rest}", tried=f"as clicks-loader: {call.text}", got=_said(answer), wanted="it is done", name=name)  # fmt: skip
+    raise Miss(f"It is stopped at: {call.text}.{more}{rest}", tried=f"as clicks-loader: {call.text}", got=said(answer), wanted="it is done", name=name)  # fmt: skip
 
 
 NEIGHBOURS = ("incoming-archive", "clean-archive", "warehouse-admin", "audit")
@@ -348,16 +325,13 @@ def _is_neighbour(call: loader.Call) -> bool:
     return any(word in call.text for word in NEIGHBOURS)
 
 
-def _first_done(trial: Trial, pool: tuple[loader.Call, ...]) -> loader.Call | None:
+def _first_done(trial: Trial, calls: tuple[loader.Call, ...]) -> loader.Call | None:
     """The first call that goes through. Neighbours last: a Resource that takes in strangers as well is another mistake."""
-    return next((call for call in sorted(pool, key=_is_neighbour) if _do(trial, call).allowed), None)
+    return first_done(calls, lambda call: _do(trial, call), later=_is_neighbour)
 
 
-def _beyond(trial: Trial, resources: list[str], services: tuple[str, ...] = loader.SERVICES) -> list[list[str]]:
-    """What else the role's policies allow, out of every action that IAM knows: nothing of it is done, the policies are asked."""
-    return trial.cloud().ask(
-        "beyond", caller=loader.ROLE, services=services, resources=resources, wanted=loader.wanted()
-    )
+def _beyond(trial: Trial, resources: list[str]) -> list[Allowed]:
+    return beyond(trial, loader.ROLE, resources, loader.wanted())
 
 
 @enough.expects("and nothing more with its own things", points=1, needs="works")
@@ -365,7 +339,7 @@ def no_other_actions(trial: Trial) -> None:
     if call := _first_done(trial, loader.TOO_MUCH):
         raise Miss(f"The loader can also {call.text}. Which action of your policy, which * in an action, lets it?", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="action-too-wide")  # fmt: skip
     own = [arn for arn in loader.wanted() if arn != "*"]
-    if more := [one for one in _beyond(trial, own) if one[1] != "*"]:
+    if more := [one for one in _beyond(trial, own) if one.resource != "*"]:
         action, arn = more[0]
         raise Miss(f"The loader may also do {action} on its own things. Name the actions that the job needs, one by one: a * in an action brings others along.", tried=f"ask your policies for {action} on {arn}", got="allowed", wanted="not allowed", name="star-in-action")  # fmt: skip
 
@@ -376,7 +350,7 @@ def no_other_things(trial: Trial) -> None:
         neighbour = _is_neighbour(call)
         more = " A * also takes in what only begins with the same letters." if neighbour else ""
         raise Miss(f"The loader can also {call.text}. Which Resource, or which Condition, of your policy lets it?{more}", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="neighbour-too" if neighbour else "resource-too-wide")  # fmt: skip
-    if more := [one for one in _beyond(trial, loader.elsewhere(trial.unseen)) if one[1] != "*"]:
+    if more := [one for one in _beyond(trial, loader.elsewhere(trial.unseen)) if one.resource != "*"]:
         action, arn = more[0]
         raise Miss(f"The loader may also do {action} on things that are not its own. Which * of a Resource takes them in?", tried=f"ask your policies for {action} on {arn}", got="allowed", wanted="not allowed", name="star-in-resource")  # fmt: skip
 
@@ -386,8 +360,8 @@ def nothing_else(trial: Trial) -> None:
     if call := _first_done(trial, loader.TOO_WILD):
         raise Miss(f"The loader can also {call.text}. Is there a statement that allows everything?", tried=f"as clicks-loader: {call.text}", got="it was done", wanted="a denial", name="everything")  # fmt: skip
     if more := _beyond(trial, []):
-        raise Miss(f"The loader may also do {more[0][0]}. A Resource of * belongs to actions that know no other, and the job has none of these.", tried=f"ask your policies for {more[0][0]}", got="allowed", wanted="not allowed", name="everything")  # fmt: skip
-    _trust_is(trial, loader.ROLE, {"staging/administrator", loader.SERVICE}, "trust-opened")
+        raise Miss(f"The loader may also do {more[0].action}. A Resource of * belongs to actions that know no other, and the job has none of these.", tried=f"ask your policies for {more[0].action}", got="allowed", wanted="not allowed", name="everything")  # fmt: skip
+    trust_is(trial, loader.ROLE, {"staging/administrator", loader.SERVICE}, "trust-opened")
     _nobody_new(trial)
     found = _administer(trial.cloud(), "staging", "iam", "get_role", RoleName=loader.NAME)["Role"]
     if loader.SERVICE not in json.dumps(found["AssumeRolePolicyDocument"]):
@@ -521,7 +495,7 @@ def external_id(trial: Trial) -> None:
     ):
         if not _denied(bot.assume(reports.READER, **given)):
             raise Miss(f"report-bot becomes the role with {text}. The trust policy has to ask for it: Condition, StringEquals, sts:ExternalId.", tried=f"as report-bot: aws sts assume-role, {text}", got="credentials", wanted="a denial", name="no-external-id")  # fmt: skip
-    _trust_is(trial, reports.READER, {"staging/report-bot"}, "trust-too-wide")
+    trust_is(trial, reports.READER, {"staging/report-bot"}, "trust-too-wide")
     for account, name in people[1:]:
         if not _denied(cloud.user(IDS[account], name).assume(reports.READER, ExternalId=word)):
             raise Miss(f"{name} becomes the role, too. The trust policy must name report-bot, not its whole account: an external id is no secret.", tried=f"as {name}: aws sts assume-role --external-id {word}", got="credentials", wanted="a denial", name="trust-too-wide")  # fmt: skip
@@ -531,9 +505,9 @@ def external_id(trial: Trial) -> None:
 def one_prefix(trial: Trial) -> None:
     reader = _role(trial.cloud(), "production", "report-reader")
     bucket = {"Bucket": reports.BUCKET}
-    other = _here(trial, reader.call("s3", "get_object", **bucket, Key="daily/orders-2026-11-15.csv"))
+    other = here(trial, reader.call("s3", "get_object", **bucket, Key="daily/orders-2026-11-15.csv"))
     if not other.allowed:
-        raise Miss("The role reads the orders of one day. The job runs every day.", tried="as report-reader: read daily/orders-2026-11-15.csv", got=_said(other), wanted="the file", name="one-day-only")  # fmt: skip
+        raise Miss("The role reads the orders of one day. The job runs every day.", tried="as report-reader: read daily/orders-2026-11-15.csv", got=said(other), wanted="the file", name="one-day-only")  # fmt: skip
     tries = (
         ("read customers/addresses.csv", "get_object", {**bucket, "Key": reports.CUSTOMERS}, "prefix-too-wide"),
         (
@@ -561,9 +535,9 @@ def guard_holds(trial: Trial) -> None:
     bucket = {"Bucket": reports.BUCKET}
     own = _role(cloud, "production", "orders-loader")
     for text, operation, more in (("read", "get_object", {}), ("write", "put_object", {"Body": b"x"})):
-        answer = _here(trial, own.call("s3", operation, **bucket, Key="daily/orders-2026-11-15.csv", **more))
+        answer = here(trial, own.call("s3", operation, **bucket, Key="daily/orders-2026-11-15.csv", **more))
         if not answer.allowed:
-            raise Miss("orders-loader, who fills this bucket, is turned away now. Only one name had to be added to the list.", tried=f"as orders-loader: {text} a file", got=_said(answer), wanted="it is done", name="loader-out")  # fmt: skip
+            raise Miss("orders-loader, who fills this bucket, is turned away now. Only one name had to be added to the list.", tried=f"as orders-loader: {text} a file", got=said(answer), wanted="it is done", name="loader-out")  # fmt: skip
     tries = (("read", "get_object", {}), ("write", "put_object", {"Body": b"x"}), ("delete", "delete_object", {}))
     for kind, stranger in _powerful_strangers(cloud).items():
         for text, operation, more in tries:
@@ -804,9 +778,9 @@ def nothing_broken(trial: Trial) -> None:
         if ":role/warehouse/" in arn:
             # A role that is of use to nobody any more may be given to a service; the writer is of use.
             services = set() if arn.endswith("/orders-writer") else {name for name in trial.cloud().ask("trusted", role=arn) if name.endswith(".amazonaws.com")}  # fmt: skip
-            _trust_is(trial, arn, services.union(trial.cloud(at_start=True).ask("trusted", role=arn)), "new-arrow")
+            trust_is(trial, arn, services.union(trial.cloud(at_start=True).ask("trusted", role=arn)), "new-arrow")
     _nobody_new(trial)
     writer = _role(trial.cloud(), "production", "orders-writer")
-    answer = _here(trial, writer.call("s3", "put_object", Bucket=dots.BUCKET, Key="orders/1.csv", Body=b""))
+    answer = here(trial, writer.call("s3", "put_object", Bucket=dots.BUCKET, Key="orders/1.csv", Body=b""))
     if not answer.allowed:
-        raise Miss("Who becomes orders-writer cannot write any more. The role's own policy was fine.", tried="as orders-writer: write a file", got=_said(answer), wanted="it is done", name="writer-broken")  # fmt: skip
+        raise Miss("Who becomes orders-writer cannot write any more. The role's own policy was fine.", tried="as orders-writer: write a file", got=said(answer), wanted="it is done", name="writer-broken")  # fmt: skip

@@ -83,6 +83,7 @@ def settled(mr: MergeRequest, part: Any) -> None:
 
 
 def file(repository: Repository, path: str) -> str:
+    """The text of a file on main. Raises Miss where it is not there."""
     content = repository.git.file(MAIN, path)
     if content is None:
         raise Miss(f"{path} is not on main.", tried=f"git show main:{path}", got="nothing", wanted=path, name="file-gone")  # fmt: skip
@@ -115,8 +116,10 @@ def still_asks(mr: MergeRequest, who: str, rules: Iterable[str]) -> list[str]:
 
 
 def is_reason(reply: dict[str, Any]) -> bool:
+    """Whether a reply of the learner's has the words that a reason takes."""
     return reply["by"] == "you" and len(reply["text"].split()) >= REASON_WORDS
 
 
 def waits_for(mr: MergeRequest) -> str:
+    """What stands in the way of merging it, a line each."""
     return "\n".join(str(blocker) for blocker in mr.blockers()) or "nothing: it can be merged"

@@ -6,5 +6,13 @@ from opslab.checks.terraform_gitops.asking import module
 
 __all__ = ["module"]
 
-for _task in ("bucket",):  # in the order of the tasks: each file declares its own
+for _task in (
+    "plans",
+    "bucket",
+    "service_role",
+    "tags",
+    "drift",
+    "recovery",
+    "two_folders",
+):  # in the order of the tasks: each file declares its own
     importlib.import_module(f"opslab.checks.terraform_gitops.{_task}")

@@ -22,7 +22,15 @@ from opslab.worlds.aws.cloud import Cloud
 from opslab.worlds.forge.repository import Repository
 from opslab.worlds.terraform import accounts
 
-module = Module("04", "terraform_gitops", "Terraform via GitOps", cloud=True, forge=True, bots=True)
+module = Module(
+    "04",
+    "terraform_gitops",
+    "Terraform via GitOps",
+    cloud=True,
+    forge=True,
+    bots=True,
+    without_bots="Until then, task 4.1 and the rule of task 4.4 work without it; the lesson can be read.",
+)
 
 MAIN = "refs/heads/main"
 

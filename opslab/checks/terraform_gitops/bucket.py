@@ -2,47 +2,41 @@
 
 from __future__ import annotations
 
+import json
+
 from opslab.checks import Miss, Trial, on_forge
-from opslab.checks.terraform_gitops import asking
+from opslab.checks.terraform_gitops import loop
 from opslab.checks.terraform_gitops.asking import module
 from opslab.scenarios.terraform_gitops import bucket
 from opslab.scenarios.terraform_gitops import rules as _rules  # noqa: F401  (it adds to RULES)
-from opslab.scenarios.terraform_gitops.common import PEOPLE, PRODUCTION, TARGETS
-from opslab.worlds.aws.cloud import Actor
-from opslab.worlds.forge.state import MERGED
+from opslab.scenarios.terraform_gitops.common import TARGETS
+from opslab.worlds.aws.cloud import Cloud
 
-loop = module.task(
+BLOCKED = "BlockPublicAcls BlockPublicPolicy IgnorePublicAcls RestrictPublicBuckets"
+
+twice = module.task(
     "4.2",
     "A bucket, twice",
     files=["forge/platform/infrastructure.git", "work/infrastructure"],
     memory=[".atlantis/platform-infrastructure-*"],
     cloud=["arn:aws:s3:::targ-*-raw-*", "arn:aws:s3:::targ-terraform-state/infrastructure/*"],
     hints=[
-        "git clone forge:platform/infrastructure work/infrastructure, then a branch. Look at staging/listings.tf: your file beside it needs the same five lines with other words in them.",
+        "git clone forge:platform/infrastructure work/infrastructure, then a branch. Look at staging/listings.tf: your file beside it needs the same lines with other words in them, and ~/notes/new-bucket.md has the words.",
         "Write staging/THING.tf and production/THING.tf, both with source = \"../modules/bucket\". In production versions are kept (README.md says so). terraform fmt puts the spaces right.",
-        "Push with -o merge_request.create -o merge_request.target=main -o merge_request.title='…' -o merge_request.description='…'. opslab mr show 1 waits for the plan: two to add in staging, and so on. Then read what Marek asks.",
+        "Push with -o merge_request.create -o merge_request.target=main -o merge_request.title='…' -o merge_request.description='…'. opslab mr show 1 waits for the plan: three to add in staging, four in production. Then read what Marek asks: a push answers it, or opslab mr comment 1 '…' --reply-to NUMBER.",
         "As soon as Marek has approved: opslab mr comment 1 \"atlantis apply\", and opslab mr show 1. When both are applied, Atlantis merges by itself.",
     ],
 )  # fmt: skip
 
 
-def _target(trial: Trial) -> Actor:
-    return trial.cloud().role(PRODUCTION, "viewer")
-
-
-@loop.expects("a merge request, planned, with Marek's questions answered", points=1)
+@twice.expects("a merge request, planned, with Marek's questions answered", points=1)
 def asked(trial: Trial) -> None:
-    repository = on_forge.not_rewritten(trial, bucket, PEOPLE)
-    mine = on_forge.mine(repository)
-    tried = f"look at the merge requests of {bucket.NAME}"
-    if not mine:
-        branches = [name for name in repository.git.branches() if name != "main"]
-        got, name = (f"the branch {branches[0]}, and no merge request for it", "only-a-branch") if branches else ("none", "none-yet")  # fmt: skip
-        raise Miss("There is no merge request of yours yet: nobody can see what you want.", tried=tried, got=got, wanted="git push -o merge_request.create …", name=name)  # fmt: skip
-    on_forge.settled(mine[0], bucket)
+    mine = loop.request(trial, bucket)
+    loop.planned(mine)
+    on_forge.settled(mine, bucket)
 
 
-@loop.expects("the buckets are there, in both accounts", points=1)
+@twice.expects("the buckets are there, in both accounts", points=1)
 def there(trial: Trial) -> None:
     wanted = {name: bucket.bucket(trial.seed, name) for name in TARGETS}
     for name, account in TARGETS.items():
@@ -51,46 +45,58 @@ def there(trial: Trial) -> None:
         if wanted[name] in names:
             continue
         tried = f"aws s3 ls --profile {name}"
-        other = next((one for one in wanted.values() if one in names), "")
-        if other:
+        if other := next((one for one in wanted.values() if one in names), ""):
             raise Miss(f"The bucket that is in {name} has the name of the other account's.", tried=tried, got=other, wanted=wanted[name], name="wrong-account")  # fmt: skip
-        raise Miss(f"There is no bucket {wanted[name]} in {name}.", tried=tried, got=", ".join(names), wanted=wanted[name], name="not-there")  # fmt: skip
+        next_step = loop.next_step(loop.request(trial, bucket))
+        raise Miss(f"There is no bucket {wanted[name]} in {name}. {next_step}", tried=tried, got=", ".join(names), wanted=wanted[name], name="not-there")  # fmt: skip
 
 
-@loop.expects(
-    "they are encrypted, closed to the public, tagged, and production keeps versions", points=1, needs="there"
-)
+@twice.expects("they are encrypted, closed to the public, tagged, and production keeps versions", points=1, needs="there")  # fmt: skip
 def as_wanted(trial: Trial) -> None:
     words = bucket.words(trial.seed)
-    for name, account in TARGETS.items():
-        s3 = trial.cloud().role(account, "viewer")
-        this = bucket.bucket(trial.seed, name)
-        tags = {one["Key"]: one["Value"] for one in (s3.call("s3", "get_bucket_tagging", Bucket=this).result or {}).get("TagSet", [])}  # fmt: skip
-        expected = {"Name": this, "Owner": words["team"], "OnCall": words["rota"]}
-        for key, value in expected.items():
-            if tags.get(key) != value:
-                raise Miss(f"The tag {key} of {this} is not what the ticket says.", tried=f"aws s3api get-bucket-tagging --bucket {this} --profile {name}", got=f"{key} = {tags.get(key, 'nothing')}", wanted=f"{key} = {value}", name="tags")  # fmt: skip
-        if not s3.call("s3", "get_bucket_encryption", Bucket=this).result:
-            raise Miss(f"{this} is not encrypted with a key of ours. The module does that for you.", tried=f"aws s3api get-bucket-encryption --bucket {this} --profile {name}", got="nothing", wanted="aws:kms", name="not-encrypted")  # fmt: skip
-        block = (s3.call("s3", "get_public_access_block", Bucket=this).result or {}).get("PublicAccessBlockConfiguration", {})  # fmt: skip
-        if not (block and all(block.values())):
-            raise Miss(f"Nothing keeps {this} from being made public.", tried=f"aws s3api get-public-access-block --bucket {this} --profile {name}", got=str(block or "nothing"), wanted="all four true", name="not-closed")  # fmt: skip
-    versions = _target(trial).call("s3", "get_bucket_versioning", Bucket=bucket.bucket(trial.seed, "production")).result
-    if versions.get("Status") != "Enabled":
-        raise Miss("In production versions are to be kept, and are not.", tried="aws s3api get-bucket-versioning --profile production", got=versions.get("Status", "never switched on"), wanted="Enabled", name="no-versions")  # fmt: skip
-
-
-@loop.expects("main is what was applied, and nothing is left to do", points=1, needs="asked there")
-def settled(trial: Trial) -> None:
-    repository = on_forge.repository(trial, bucket.NAME)
-    mine = on_forge.mine(repository)[0]
-    if mine.record["state"] != MERGED:
-        raise Miss("It is not merged. Atlantis merges as soon as both projects are applied.", tried=f"opslab mr show {mine.number}", got=on_forge.waits_for(mine), wanted="merged", name="not-merged")  # fmt: skip
     for name in TARGETS:
-        state = asking.state_of(trial.cloud(), bucket.KEY.format(name))
-        ours = [address for address, one in asking.resources(state).items() if one.get("bucket") == bucket.bucket(trial.seed, name)]  # fmt: skip
-        if not ours:
-            raise Miss(f"The bucket in {name} was made by hand: terraform does not know of it.", tried=f"terraform state list, in {name}", got="no such bucket", wanted=f"module.….aws_s3_bucket.this with {bucket.bucket(trial.seed, name)}", name="by-hand")  # fmt: skip
-        planned = asking.plan(trial, repository, name)
-        if not planned.clean:
-            raise Miss(f"A plan of main is not empty in {name}: main and AWS are not the same.", tried=f"terraform plan, in {name} of main", got=planned.short, wanted="No changes.", name="not-clean")  # fmt: skip
+        this = bucket.bucket(trial.seed, name)
+        found = _about(trial.cloud(), name, this)
+        for key, value in {"Name": this, "Owner": words["team"], "OnCall": words["rota"]}.items():
+            if found["tagging"].get(key) != value:
+                raise Miss(f"The tag {key} of {this} is not what ~/{bucket.NOTE} says.", tried=_asking(name, this, "tagging"), got=f"{key} = {found['tagging'].get(key, 'nothing')}", wanted=f"{key} = {value}", name="tags")  # fmt: skip
+        if "aws:kms" not in found["encryption"]:
+            raise Miss(f"{this} is not encrypted with a key of ours. The module does that for you.", tried=_asking(name, this, "encryption"), got=found["encryption"] or "nothing", wanted="aws:kms", name="not-encrypted")  # fmt: skip
+        if found["public access block"] != BLOCKED:
+            raise Miss(f"Nothing keeps {this} from being made public.", tried=f"aws s3api get-public-access-block --bucket {this} --profile {name}", got=found["public access block"] or "nothing", wanted=BLOCKED, name="not-closed")  # fmt: skip
+        if name == "production" and found["versioning"] != "Enabled":
+            raise Miss("In production versions are to be kept, and are not.", tried=_asking(name, this, "versioning"), got=found["versioning"] or "never switched on", wanted="Enabled", name="no-versions")  # fmt: skip
+
+
+@twice.expects("main is what was applied, nothing is left to do, and the listings are as they were", points=1, needs="asked there")  # fmt: skip
+def settled(trial: Trial) -> None:
+    mine = loop.request(trial, bucket)
+    loop.merged(mine)
+    for name in TARGETS:
+        this, listings = bucket.bucket(trial.seed, name), bucket.LISTINGS.format(name)
+        loop.in_state(trial, bucket.KEY.format(name), name, "aws_s3_bucket", "bucket", this)
+        found, before = (_about(one, name, listings) for one in (trial.cloud(), trial.cloud(at_start=True)))
+        if different := [what for what in before if found[what] != before[what]]:
+            raise Miss(f"The bucket of the listings has changed, too: {', '.join(different)}. Who changes the module changes everybody's buckets; the plan says which.", tried=f"compare {listings} with how it was", got=f"{different[0]}: {found[different[0]] or 'nothing'}", wanted=str(before[different[0]]), name="listings-changed")  # fmt: skip
+        loop.clean(trial, mine.repository, name)
+
+
+def _asking(account: str, name: str, what: str) -> str:
+    return f"aws s3api get-bucket-{what} --bucket {name} --profile {account}"
+
+
+def _about(cloud: Cloud, account: str, name: str) -> dict[str, object]:
+    """What matters of a bucket: tags, encryption, whether the public is kept out, versions, and what lies in it."""
+    s3 = cloud.role(TARGETS[account], "viewer")
+
+    def ask(operation: str) -> dict[str, object]:
+        return dict(s3.call("s3", operation, Bucket=name).result or {})
+
+    block = ask("get_public_access_block").get("PublicAccessBlockConfiguration", {})
+    return {
+        "tagging": {one["Key"]: one["Value"] for one in ask("get_bucket_tagging").get("TagSet", [])},
+        "encryption": json.dumps(ask("get_bucket_encryption").get("ServerSideEncryptionConfiguration", "")).strip('"'),
+        "public access block": " ".join(name for name, on in sorted(block.items()) if on),
+        "versioning": ask("get_bucket_versioning").get("Status", ""),
+        "objects": [one["Key"] for one in ask("list_objects_v2").get("Contents", [])],
+    }

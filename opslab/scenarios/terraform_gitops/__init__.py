@@ -53,7 +53,7 @@ def build(home: Path, seed: int, twists: frozenset[str]) -> None:
             return
         for part in (bucket, service_role, tags, drift, recovery):
             part.build(forge, seed)
-    for part in (plans, tags, drift, recovery, two_folders):
+    for part in (bucket, service_role, plans, tags, drift, recovery, two_folders):
         part.put_on_desk(home, seed)
     for source in sorted(DESK.rglob("*")):
         if source.is_file():

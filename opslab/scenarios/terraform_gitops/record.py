@@ -64,6 +64,7 @@ def lean(entry: dict) -> dict:
 
 
 def main(names: list[str]) -> None:
+    """Record what is named, or everything."""
     from opslab.scenarios.terraform_gitops.cloud import PARTS
 
     for part in PARTS:

@@ -14,16 +14,18 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
+import shutil
 import subprocess
-import textwrap
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import click
 
-from opslab.worlds.forge import receive
+from opslab.worlds.forge import receive, terminal
 from opslab.worlds.forge.forge import NOTE, Forge
 from opslab.worlds.forge.git import GitError
 from opslab.worlds.forge.merge_requests import METHODS, MergeRequest
@@ -31,10 +33,16 @@ from opslab.worlds.forge.repository import Repository
 from opslab.worlds.forge.state import CLOSED, MERGED, OPENED, ForgeError
 
 FOLDER = "OPSLAB_FORGE"
+"""The variable that names the folder of a forge, where neither a remote nor ~/forge leads to it."""
 
 PATIENCE = 30.0
 """Seconds to wait for colleagues and pipelines who are at work already."""
-"""The variable that names the folder of a forge, where neither a remote nor ~/forge leads to it."""
+
+STEP = re.compile(
+    r"(?:terraform|tofu) \w+|Plan: .*|No changes\.|Apply complete!.*|Error: .*|… still running, \d*[05] s"
+)
+ALIVE_EVERY = 15
+"""What bots do, where every line stays: the steps, what came of them, and that a long one still runs, every so many seconds."""
 
 
 def find_repository(name: str = "") -> Repository:
@@ -85,8 +93,11 @@ def plainly(command: Callable) -> Callable:
     return wrapped
 
 
+WHERE = {"default": "", "help": "group/name, if you are not in a clone of it."}
+
+
 @click.group("mr")
-@click.option("-R", "--repository", "name", default="", help="group/name, if you are not in a clone of it.")
+@click.option("-R", "--repository", "name", **WHERE)
 @click.pass_context
 def mr(context: click.Context, name: str) -> None:
     """Merge requests of the forge: list, show, diff, comment, approve, merge …"""
@@ -94,15 +105,16 @@ def mr(context: click.Context, name: str) -> None:
 
 
 def _command(name: str) -> Callable:
-    """Registers a command that gets the repository as its first argument."""
+    """Registers a command that gets the repository as its first argument. -R may stand before its name or after it."""
 
     def register(function: Callable) -> click.Command:
         @functools.wraps(function)
         @plainly
-        def command(**options: Any) -> None:
-            function(find_repository(click.get_current_context().obj or ""), **options)
+        def command(in_repository: str, **options: Any) -> None:
+            function(find_repository(in_repository or click.get_current_context().obj or ""), **options)
 
-        return mr.command(name, help=function.__doc__)(command)
+        where = click.option("-R", "--repository", "in_repository", **WHERE)
+        return mr.command(name, help=function.__doc__)(where(command))
 
     return register
 
@@ -129,20 +141,60 @@ def list_(repository: Repository, everything: bool) -> None:
 
 def _let_colleagues_look(repository: Repository) -> None:
     """What has just been pushed has been looked at, before anybody goes on. Pipelines take longer and are not waited for."""
-    repository.react(patience=PATIENCE, run_pipelines=False, tell=_progress)
+    with _progress() as tell:
+        repository.react(patience=PATIENCE, run_pipelines=False, tell=tell)
 
 
-def _progress(line: str) -> None:
-    """What bots are doing, beside the output proper."""
-    click.secho(f"… {receive.clean(line)}", err=True, dim=True)
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Shows what bots are doing, beside the output proper: in a terminal on one line, which is gone at the end; elsewhere, where
+    every line stays, only a line for each step."""
+    live = sys.stderr.isatty()
+    seen: set[str] = set()
+
+    def tell(line: str) -> None:
+        text = receive.clean(line)
+        if live:
+            room = shutil.get_terminal_size().columns - 3
+            click.secho(f"\r\033[K… {text[:room]}", err=True, dim=True, nl=False)
+        elif (short := _step(text)) and short not in seen:
+            seen.add(short)
+            click.echo(f"… {short}", err=True)
+
+    try:
+        yield tell
+    finally:
+        if live:
+            click.echo("\r\033[K", err=True, nl=False)
+
+
+def _step(line: str) -> str:
+    """What a line of a bot's says about the steps of its work; empty where that is nothing new."""
+    where, _, said = line.partition(": ")
+    found = STEP.match(said)
+    if not found:
+        return ""
+    seconds = re.search(r"running, (\d+) s", found[0])
+    return "" if seconds and int(seconds[1]) % ALIVE_EVERY else f"{where}: {found[0].removeprefix('… ')}"
 
 
 @_command("show")
 @NUMBER
-def show(repository: Repository, number: int) -> None:
+@click.option("--full", is_flag=True, help="All of what is folded on the page, too.")
+def show(repository: Repository, number: int, full: bool) -> None:
     """Show a merge request: what is said, the checks, and what stands in its way."""
     _let_colleagues_look(repository)
-    click.echo(overview(repository.merge_request(number)))
+    for line in overview(repository.merge_request(number), full=full).split("\n"):
+        click.secho(line, **_look(line))
+
+
+def _look(line: str) -> dict[str, Any]:
+    """How a line of an overview looks in a terminal that has colours."""
+    text = line.strip()
+    if text.startswith(terminal.BAR.strip()):
+        sign = text.removeprefix(terminal.BAR.strip()).strip()[:2].strip()
+        return {"fg": {"+": "green", "-": "red", "~": "yellow", "-/": "red", "+/": "red"}.get(sign)}
+    return {"bold": text.startswith(terminal.HEADING.strip()) or bool(re.match(r"#\d+ ", text))}
 
 
 @_command("diff")
@@ -278,7 +330,8 @@ def pipelines(repository: Repository, pipeline: int | None) -> None:
 @_command("work")
 def work(repository: Repository) -> None:
     """Let pipelines and colleagues do what is waiting for them (by themselves they do it while a world is open)."""
-    repository.react(patience=PATIENCE, tell=_progress)
+    with _progress() as tell:
+        repository.react(patience=PATIENCE, tell=tell)
     click.echo("Everybody has looked at what is new.")
 
 
@@ -301,12 +354,13 @@ def serve(repository: Repository, port: int) -> None:
 # ---- as text ---------------------------------------------------------------------------------------------------------
 
 
-def overview(one: MergeRequest) -> str:
-    """A merge request as text for a terminal."""
+def overview(one: MergeRequest, *, full: bool = False) -> str:
+    """A merge request as text for a terminal. full: what is folded on the page is not cut, however long it is."""
     record = one.record
+    how = {"full": full, "more": f"opslab mr show {one.number} -R {one.repository.path} --full"}
     lines = [repr(one), f"{record['author']} · {one.url}"]
     if record["description"]:
-        lines += ["", _indented(record["description"], 0)]
+        lines += ["", terminal.plain(record["description"], **how)]
     if record["discussion"]:
         lines.append("")
     for item in record["discussion"]:
@@ -318,9 +372,9 @@ def overview(one: MergeRequest) -> str:
             state = f" (resolved by {item['resolved']['by']})" if item["resolved"] else " (to be resolved)"
         where = f" on {item['path']}{', line ' + str(item['line']) if item['line'] else ''}" if item["path"] else ""
         lines.append(f"  #{item['id']} {item['by']}{where}{state}")
-        lines.append(_indented(item["text"], 6))
+        lines.append(terminal.plain(item["text"], indent=6, **how))
         for reply in item["replies"]:
-            lines += [f"      {reply['by']}:", _indented(reply["text"], 8)]
+            lines += [f"      {reply['by']}:", terminal.plain(reply["text"], indent=8, **how)]
     lines.append("")
     for status in one.statuses(record):
         more = f": {status['description']}" if status["description"] else ""
@@ -336,13 +390,6 @@ def overview(one: MergeRequest) -> str:
     elif record["state"] == CLOSED:
         lines.append("Closed without being merged.")
     return receive.clean("\n".join(lines))
-
-
-def _indented(text: str, spaces: int) -> str:
-    out = []
-    for line in text.splitlines():
-        out += textwrap.wrap(line, 100 - spaces, break_long_words=False, break_on_hyphens=False) or [""]
-    return textwrap.indent("\n".join(out), " " * spaces)
 
 
 if __name__ == "__main__":

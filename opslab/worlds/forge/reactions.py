@@ -107,6 +107,9 @@ def wait(repository: Repository, *, tell: Callable[[str], None] | None = None, q
     seen = progress.stat().st_size if progress.exists() else 0
     last, left = time.monotonic(), len(store.waiting())
     while True:
+        with state.flock(store.folder / "worker.lock", patience=0) as free:
+            waiting = len(store.waiting())
+        # After the look at the lock: what was said until then is told, also when it was the last.
         size = progress.stat().st_size if progress.exists() else 0
         if size != seen:
             with progress.open(encoding="utf-8", errors="replace") as file:
@@ -114,10 +117,8 @@ def wait(repository: Repository, *, tell: Callable[[str], None] | None = None, q
                 for line in file.read().splitlines():
                     if tell:
                         tell(line)
-        with state.flock(store.folder / "worker.lock", patience=0) as free:
-            waiting = len(store.waiting())
-            if free and not waiting:
-                return 0
+        if free and not waiting:
+            return 0
         if size != seen or waiting != left or not free:
             last = time.monotonic()
         seen, left = size, waiting

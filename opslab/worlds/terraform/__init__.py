@@ -16,6 +16,6 @@ accounts  remote state in the platform account, deployer roles in the others
 """
 
 from opslab.worlds.terraform.run import Folder, Outcome, Room, on_desk
-from opslab.worlds.terraform.tools import TerraformMissing, Tools, fetch, find
+from opslab.worlds.terraform.tools import TerraformMissing, Tools, fetch, find, missing
 
-__all__ = ["Folder", "Outcome", "Room", "TerraformMissing", "Tools", "fetch", "find", "on_desk"]
+__all__ = ["Folder", "Outcome", "Room", "TerraformMissing", "Tools", "fetch", "find", "missing", "on_desk"]

@@ -10,6 +10,7 @@ language that conftest and OPA use, with the package regopy where that is instal
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,13 +47,18 @@ class Rego:
         rego = self._interpreter()
         rego.add_module(name, text)
         rego.set_input(plan)
-        said = str(rego.query("data.main.deny"))
-        found = json.loads(said).get("expressions") if said.startswith("{") else None
-        if not found:
+        if str(rego.query("count(data.main.deny)")) == "undefined":
             raise ValueError(f"the policy set {name} has no rule `deny` in `package main`")
-        # A set comes as an object whose keys are its members.
-        messages = sorted(str(message) for one in found for message in one)
-        return verdict(name, messages)
+        # As base64, because regopy does not escape the quotes in every text, and addresses have some: bucket["orders"].
+        # The members of a set, and the keys of what `deny[message] { … }` of older Rego gives.
+        messages: set[str] = set()
+        for query in (
+            "[base64.encode(one) | some one in data.main.deny]",
+            "[base64.encode(key) | data.main.deny[key]]",
+        ):
+            (found,) = json.loads(str(rego.query(query)))["expressions"]
+            messages |= {base64.b64decode(one).decode() for one in found}
+        return verdict(name, sorted(messages))
 
 
 def rego(sets: Mapping[str, str]) -> Policies:

@@ -1,0 +1,14 @@
+include "root" {
+  path = find_in_parent_folders("root.hcl")
+}
+
+terraform {
+  source = "../../../work/partners"
+}
+
+inputs = {
+  account       = "111122223333"
+  log_days      = 14
+  keep_versions = false
+  recovery      = false
+}

@@ -1,0 +1,5 @@
+resource "aws_ssm_parameter" "owner" {
+  name  = "/targ/xthingx/owner"
+  type  = "String"
+  value = "xteamx"
+}

@@ -1,0 +1,27 @@
+# A bucket from which others fetch: private, with versions, tagged.
+
+resource "aws_s3_bucket" "this" {
+  bucket = "targ-export-${var.name}"
+
+  tags = {
+    Name   = "targ-export-${var.name}"
+    Owner  = "exports"
+    OnCall = "exports-oncall"
+  }
+}
+
+resource "aws_s3_bucket_versioning" "this" {
+  bucket = aws_s3_bucket.this.id
+
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  bucket                  = aws_s3_bucket.this.id
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}

@@ -1,0 +1,4 @@
+variable "name" {
+  description = "What is exported: stock, prices-archive …"
+  type        = string
+}

@@ -1,0 +1,9 @@
+module "daily" {
+  source = "../modules/export"
+  name   = "partners"
+}
+
+module "archive" {
+  source = "../modules/export"
+  name   = "partners-archive"
+}

@@ -1,0 +1,1 @@
+{{staging_administrator}} aws iam delete-role-permissions-boundary --role-name {{job}}

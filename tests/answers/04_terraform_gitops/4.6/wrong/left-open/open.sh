@@ -1,0 +1,1 @@
+opslab mr -R platform/exports reopen 1

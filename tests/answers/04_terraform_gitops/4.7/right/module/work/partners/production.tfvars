@@ -1,0 +1,4 @@
+environment     = "production"
+account         = "444455556666"
+log_days        = 90
+like_production = true

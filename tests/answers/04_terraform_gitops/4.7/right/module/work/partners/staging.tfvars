@@ -1,0 +1,4 @@
+environment     = "staging"
+account         = "111122223333"
+log_days        = 14
+like_production = false

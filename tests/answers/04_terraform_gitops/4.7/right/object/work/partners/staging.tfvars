@@ -1,0 +1,4 @@
+this = {
+  name    = "staging"
+  account = "111122223333"
+}
