@@ -50,6 +50,7 @@ def listen(aws: Cloud, seed: int = SEED) -> dict[str, str]:
 
 
 def main() -> None:
+    """Record what Atlantis says."""
     from opslab.worlds.aws.organisation import Organisation
 
     with (

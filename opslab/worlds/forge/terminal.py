@@ -29,6 +29,7 @@ FOLDED = "▸ "
 SAYS_SOMETHING = re.compile(
     r"^ *# .+ (will|must) be |^ *# .+ (has moved|will no longer)| -> |# forces replacement"
     r"|^(Plan:|No changes\.|Changes to Outputs:|Apply complete!|Warning:|Error:|FAIL|WARN)|^│ Error:|^│ Warning:"
+    r"|^[│ ]*(ID|Operation|Who|Created): +"
 )
 """In what terraform prints: the fate of a resource, a value that changes, the sum, an error. https://developer.hashicorp.com/terraform/cli/commands/plan"""
 
