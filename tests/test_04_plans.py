@@ -101,7 +101,7 @@ def test_every_misconception_that_is_named_is_somebodys():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["retention", "bucket-refuses"])
+@pytest.mark.parametrize("name", ["bucket-refuses"])
 def test_terraform_still_says_and_does_the_same(name):
     text, truth = record_plans.record(name)
     assert (text, truth) == (pool(name).text, pool(name).truth)

@@ -95,6 +95,14 @@ def test_the_platform_teams_policy_refuses_what_has_to_be_refused(name):
     assert {line.partition(": ")[0] for line in lines} == set(tags.untagged(plan))
 
 
+def test_the_bot_can_name_what_has_an_index():
+    """regopy gives such texts without escaping their quotes."""
+    change = {"change": {"after": {"tags": None}}, "mode": "managed"}
+    plan = {"resource_changes": [{"address": 'aws_s3_bucket.raw["a"]', **change}]}
+    (verdict,) = policies.Rego(tags.POLICIES)(plan)
+    assert 'aws_s3_bucket.raw["a"]: Name, Owner, OnCall missing' in verdict.output
+
+
 def test_every_trap_in_the_hidden_plans_has_a_sentence():
     caught, spared = set(), set()
     for name in tags.HIDDEN:

@@ -12,7 +12,7 @@ import pytest
 from test_atlantis_desk import stand_in
 
 from opslab import jail
-from opslab.worlds import terraform
+from opslab.worlds import terraform, workspace
 from opslab.worlds.terraform import TerraformMissing, accounts, tools
 from opslab.worlds.terraform.run import Folder, Room
 
@@ -220,9 +220,17 @@ def test_a_link_in_the_place_of_the_log_is_not_followed(folder: Folder, tmp_path
 
 
 def test_terraform_on_a_desk(tmp_path: Path) -> None:
-    found = terraform.on_desk(tmp_path, stand_in(tmp_path / "tools"))
-    assert found == {"TF_CLI_CONFIG_FILE": f"{tmp_path}/.terraformrc", "CHECKPOINT_DISABLE": "1", "GOGC": "400"}
-    assert str(tmp_path / "tools") in (tmp_path / ".terraformrc").read_text()
+    tools = stand_in(tmp_path / "tools")
+    home = tmp_path / "home"
+    home.mkdir()
+    assert "TF_CLI_CONFIG_FILE" not in workspace.environment(home)
+    for _ in range(2):  # also where it has been put before
+        terraform.on_desk(home, tools)
+    env = workspace.environment(home)
+    assert env["TF_CLI_CONFIG_FILE"] == f"{home}/.terraformrc" and env["TF_CLI_ARGS_init"] == "-lockfile=readonly"
+    assert str(tmp_path / "tools") in (home / ".terraformrc").read_text()
+    assert os.readlink(home / "tools" / "terraform") == tools.binary
+    assert env["AWS_ENDPOINT_URL_STS"] == env["AWS_ENDPOINT_URL"]
 
 
 # ---- accounts --------------------------------------------------------------------------------------------------------

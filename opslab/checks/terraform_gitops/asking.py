@@ -6,10 +6,8 @@ may plan, and even apply, without changing anything of theirs.
 
 from __future__ import annotations
 
-import io
 import json
 import re
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from opslab.scenarios.terraform_gitops.common import DEPLOYS, PLATFORM
 from opslab.worlds import terraform
 from opslab.worlds.aws import keys
 from opslab.worlds.aws.cloud import Cloud
+from opslab.worlds.forge.atlantis.bot import check_out
 from opslab.worlds.forge.repository import Repository
 from opslab.worlds.terraform import accounts
 
@@ -60,10 +59,7 @@ class Planned:
 
 def checkout(repository: Repository, folder: Path, ref: str = MAIN) -> Path:
     """The files of a commit of a repository, in `folder`, which must not be there yet."""
-    folder.mkdir(parents=True)
-    done = repository.git.run("archive", "--format=tar", ref)
-    with tarfile.open(fileobj=io.BytesIO(done)) as archive:
-        archive.extractall(folder, filter="data")
+    check_out(repository.git, repository.git.resolve(ref) or ref, folder)
     return folder
 
 
@@ -72,7 +68,7 @@ def room(trial: Trial, place: Path, cloud: Cloud | None = None) -> terraform.Roo
     try:
         tools = terraform.find()
     except terraform.TerraformMissing as error:
-        raise Miss(f"This needs terraform to be asked. {error}", name="no-terraform") from None
+        raise Miss(f"This needs terraform to be asked. {error}") from None
     cloud = cloud or trial.cloud()
     user = keys.access_key(trial.seed, PLATFORM, "atlantis")
     return terraform.Room(place, tools, user, cloud.endpoint, cloud.services, env=DEPLOYS, required=trial.graded)
@@ -104,10 +100,13 @@ def plan_folder(
 def state_of(cloud: Cloud, key: str) -> dict[str, Any] | None:
     """A state of the state bucket, as data; None where there is none. key: its name there."""
     client = cloud.user(PLATFORM, "atlantis").client("s3")
+    from botocore.exceptions import BotoCoreError, ClientError
+
     try:
-        return json.loads(client.get_object(Bucket=accounts.STATE, Key=key)["Body"].read())
-    except (client.exceptions.NoSuchKey, client.exceptions.ClientError, ValueError):
+        found = json.loads(client.get_object(Bucket=accounts.STATE, Key=key)["Body"].read())
+    except (ClientError, BotoCoreError, ValueError, RecursionError):
         return None
+    return found if isinstance(found, dict) else None
 
 
 def resources(state: dict[str, Any] | None) -> dict[str, dict[str, Any]]:

@@ -103,8 +103,8 @@ def deployer_rights(account: str) -> dict[str, object]:
     return document(
         statement("Allow", ["s3:*", "dynamodb:*", "logs:*", "ssm:*", "ecr:*", "glue:*"], "*"),
         statement("Allow", ["iam:Get*", "iam:List*"], "*"),
-        statement("Allow", ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:AttachRolePolicy"], roles, Condition=bounded),
-        statement("Allow", ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateAssumeRolePolicy"], roles),
+        statement("Allow", ["iam:CreateRole", "iam:PutRolePolicy", "iam:DeleteRolePolicy", "iam:AttachRolePolicy", "iam:DetachRolePolicy"], roles, Condition=bounded),
+        statement("Allow", ["iam:DeleteRole", "iam:TagRole", "iam:UntagRole", "iam:UpdateRole", "iam:UpdateRoleDescription", "iam:UpdateAssumeRolePolicy"], roles),
     )  # fmt: skip
 
 

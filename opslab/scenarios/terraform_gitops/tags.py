@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from opslab.scenarios.iam_roles import write
 from opslab.scenarios.terraform_gitops import common, plans
+from opslab.scenarios.terraform_gitops import rules_tags as _rules  # noqa: F401  (it adds to RULES)
 from opslab.worlds.forge.forge import Forge
 
 if TYPE_CHECKING:

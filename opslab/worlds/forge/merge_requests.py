@@ -331,7 +331,7 @@ class MergeRequest:
             yield Blocker("pipeline", "The pipeline of the newest commit has not run yet.")
         for one in statuses:
             if one["state"] != "success":
-                more = f": {one['description']}" if one["description"] else ""
+                more = f": {one['description'].rstrip('.')}" if one["description"] else ""
                 yield Blocker("check", f"The check {one['name']} is {one['state']}{more}.")
 
     def method(self, record: Record | None = None) -> str:

@@ -354,7 +354,7 @@ class Atlantis:
             return "", "Nothing was run, because of what the code asks for:\n\n" + "\n".join(
                 f"- {one}" for one in asked
             )
-        _check_out(mr.git, record["head"], room / CHECKOUT)
+        check_out(mr.git, record["head"], room / CHECKOUT)
         folder = self._folder(mr, project, room)
         if unreadable:
             # Terraform's own parser says it better, with the line; only if it has nothing to say, ours counts.
@@ -634,7 +634,7 @@ def _blockers(mr: MergeRequest, record: Mapping[str, Any]) -> list[str]:
     return [blocker.text for blocker in mr.blockers({**record, "statuses": others})]
 
 
-def _check_out(git: Git, commit: str, folder: Path) -> None:
+def check_out(git: Git, commit: str, folder: Path) -> None:
     """The files of a commit, without a repository around them."""
     folder.mkdir(parents=True)
     env = {"GIT_WORK_TREE": str(folder), "GIT_INDEX_FILE": str(folder.with_name(".index"))}
