@@ -15,6 +15,7 @@ STEM = "04_terraform_gitops"
 SEEDS = (1, 2)
 BRIEF = ("4.1", "4.4")
 LATER = ("4.2", "4.3", "4.5", "4.6", "4.7")
+ELSEWHERE = {"4.4": ["catches", "spares"], "4.7": ["mended"]}
 PARTS = (plans, bucket, service_role, tags, drift, recovery, two_folders)
 
 
