@@ -39,7 +39,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO
 
@@ -49,10 +49,9 @@ PROBE_SECONDS = 10
 ETC = Path(__file__).parent / "etc"
 """passwd and group as seen inside, where everybody is `you`, also where the grader is root."""
 
-NAMESPACES = [
-    *("--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--hostname", "targ"),
-    *("--cap-drop", "ALL", "--die-with-parent"),
-]
+SEPARATE = ["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--cap-drop", "ALL", "--die-with-parent"]
+NETWORK = ["--unshare-net", "--unshare-cgroup-try", "--hostname", "targ"]
+NAMESPACES = ["--unshare-user", "--uid", "1000", "--gid", "1000", *NETWORK, *SEPARATE]
 
 RELAY = Path(__file__).with_name("relay.py")
 INSIDE = "/dev/opslab"
@@ -60,6 +59,10 @@ INSIDE = "/dev/opslab"
 
 PRIVATE = ("/tmp", "/var/tmp", "/run")
 """Empty inside. In /run stand the sockets of the machine's own services: Docker's would open the jail."""
+
+PROC = ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
+"""Processes of its own. The kernel's settings ask for the machine's root only, not for his rights: where root grades, every command
+could change them, and one of them (core_pattern) names a program that the kernel itself runs."""
 
 NIXOS = "/run/current-system"
 """Where all programs stand on NixOS; elsewhere it does not exist."""
@@ -98,10 +101,87 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Root:
+    """A file system of its own for a command, in place of this machine's: that of a container. Linux with bubblewrap only.
+
+    folder: what the command sees as /. It stands in `home`, has the folders /dev and /proc, and can be written.
+    keeper: the process in whose namespaces (user and mount) the folder is: there its files have the owners that they should
+        have, and the user who runs this is root.
+    inner: a file descriptor of a user namespace with the same ids inside that one, owned by the command's user.
+    uid, gid: who the command is, as it sees it.
+    switch: whether the keeper's namespace has the id `uid`, too. It has not where a user has no ids but the own one.
+    binds: files and folders of this machine that the command can read: where they are, and where it finds them.
+    """
+
+    folder: Path
+    keeper: int
+    inner: int
+    uid: int = 0
+    gid: int = 0
+    switch: bool = True
+    binds: tuple[tuple[str, str], ...] = ()
+
+    def enter(self) -> list[str]:
+        """What a command line begins with that is to run where the folder is."""
+        return [_tool("nsenter"), "--target", str(self.keeper), "--user", "--mount", "--preserve-credentials", "--"]
+
+    def outside(self) -> list[str]:
+        """Options of the jail around it, in which nothing runs but what follows here: it may become the user, and no more."""
+        options = [*NETWORK, *SEPARATE]
+        options += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"] if self.switch else []
+        # A /proc of its own can be mounted only where all of one can be seen, and bubblewrap covers parts of its own for root.
+        return [*options, "--bind", "/proc", f"{INSIDE}/proc"]
+
+    def inside(self, wrap: str, command: list[str], env: Mapping[str, str], cwd: str) -> list[str]:
+        """The command line that goes into the folder and starts the command there.
+
+        The environment is set at the very end: what a container calls LD_PRELOAD is not for the programs of this machine.
+        """
+        user = ["--uid", str(self.uid), "--gid", str(self.gid)]
+        become = [_tool("setpriv"), "--reuid", user[1], "--regid", user[3], "--clear-groups", "--"]
+        # --block-fd closes the file descriptor, which would otherwise be open in the command.
+        options = [
+            "--userns",
+            str(self.inner),
+            "--block-fd",
+            str(self.inner),
+            *user,
+            *SEPARATE,
+            "--hostname",
+            "container",
+        ]
+        if self.uid == 0:
+            for right in CONTAINER_ROOT:
+                options += ["--cap-add", f"CAP_{right}"]
+        options += ["--bind", str(self.folder), "/", "--dev", "/dev", *PROC]
+        for source, target in self.binds:
+            options += ["--ro-bind", source, target]
+        options += ["--clearenv"]
+        for name, value in env.items():
+            options += ["--setenv", name, value]
+        return [*(become if self.switch else []), wrap, *options, "--chdir", cwd, "--", *command]
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        raise JailError(
+            f"found no {name} on this machine, which belongs to util-linux; a container cannot be run without it"
+        )
+    return path
+
+
+CONTAINER_ROOT = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "KILL")
+"""What root of a container may do to the files and processes of the container. Engines give a little more, none of it needed here."""
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A command line ready to be started inside the jail, for a caller that must hold the terminal itself.
 
-    relays: how many processes of the jail's own stand beside the command, because it was given services.
+    relays: how many processes of the jail's own stand beside the command, because it was given services or a root.
+    descriptors: files that it needs open. reports: where in argv bubblewrap is told to whom it reports. rooted: whether that is
+        the bubblewrap inside another one.
     """
 
     argv: list[str]
@@ -111,6 +191,9 @@ class Prepared:
     wrapped: bool = False
     group: Path | None = None
     relays: int = 0
+    descriptors: tuple[int, ...] = ()
+    reports: int = 1
+    rooted: bool = False
 
     def close(self) -> None:
         """End what may still run of it and clear up. To be called when the command has ended."""
@@ -119,7 +202,9 @@ class Prepared:
 
     def reporting_to(self, descriptor: int) -> list[str]:
         """The command line with which bubblewrap, where it is in use, tells this file descriptor how the command ended."""
-        return [self.argv[0], "--json-status-fd", str(descriptor), *self.argv[1:]] if self.wrapped else self.argv
+        if not self.wrapped:
+            return self.argv
+        return [*self.argv[: self.reports], "--json-status-fd", str(descriptor), *self.argv[self.reports :]]
 
 
 @functools.cache
@@ -146,6 +231,7 @@ def prepare(
     read_only: Sequence[str | Path] = (),
     hide: Sequence[str | Path] = (),
     services: Mapping[int, str | Path] | None = None,
+    root: Root | None = None,
     limits: Limits = Limits(),
     terminal: bool = False,
     required: bool = False,
@@ -163,15 +249,18 @@ def prepare(
         Inside it is found at 127.0.0.1 and that port. The folder of the socket is covered, so that nothing else that
         listens there is reached. Without bubblewrap nothing is done: the command reaches the port of the machine itself,
         so a service meant for macOS, too, has to listen there as well. Raises JailError where nobody listens at the socket.
+    root: a file system of its own for the command, a container's. `home` is then not what it sees, but what the jail needs to see:
+        a folder in which the root's stands. `env` and `cwd` are as the command sees them.
     terminal: keep the caller's terminal as the controlling one, which an interactive shell needs. Only for a terminal that
         the caller made for this run alone.
     required: raise JailError where there is no bubblewrap, instead of running with limits only.
     """
     home = Path(home).resolve()
     wrap = bubblewrap()
-    root = os.geteuid() == 0
-    if wrap is None and (required or root):
+    superuser = os.geteuid() == 0
+    if wrap is None and (required or superuser or root):
         why = "somebody else's work is not run without it" if required else "as root, nothing is run without it"
+        why = "a container cannot be run without it" if root else why
         raise JailError(
             f"found no working bubblewrap (bwrap) on this machine; {why}. "
             "On Debian or Ubuntu: apt-get install bubblewrap. macOS has none: grade on Linux."
@@ -182,8 +271,12 @@ def prepare(
     command = list(argv)
     services = services or {}
     relays = 1 if wrap and services else 0
+    if root:
+        command = inside = root.inside(wrap, command, env or {}, str(cwd or "/"))
+        environment, place = {"PATH": os.defpath}, seen
+        relays += 2  # bubblewrap's own
     if wrap:
-        options = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        options = ["--ro-bind", "/", "/", "--dev", "/dev", *PROC]
         for folder in PRIVATE:
             options += ["--tmpfs", folder]
         options += ["--ro-bind-try", NIXOS, NIXOS]
@@ -195,20 +288,25 @@ def prepare(
         for port, path in services.items():
             _knock(port, path)
             options += ["--ro-bind", str(path), f"{INSIDE}/{port}"]
-        options += NAMESPACES
+        options += root.outside() if root else NAMESPACES
         if not terminal:
             options.append("--new-session")
-        if not root:
+        if not superuser:
             # Inside, the kernel counts the processes of this run alone; outside it would count all of the user's.
             command = ["bash", "-c", f'ulimit -u {limits.processes + relays}; exec "$@"', "bash", *command]
         if services:
             options += ["--ro-bind", str(RELAY), f"{INSIDE}/relay.py"]
             ports = [f"{port}={INSIDE}/{port}" for port in services]
             command = [os.path.realpath(sys.executable), "-I", "-S", f"{INSIDE}/relay.py", *ports, "--", *command]
-        command = [wrap, *options, "--", *command]
-    group = _make_group(limits.processes + relays) if root else None
+        command = [*(root.enter() if root else []), wrap, *options, "--", *command]
+    group = _make_group(limits.processes + relays) if superuser else None
     limit = functools.partial(_limit, limits, group, count=wrap is None)
-    return Prepared(command, environment, "/" if wrap else place, limit, wrap is not None, group, relays)
+    prepared = Prepared(command, environment, "/" if wrap else place, limit, wrap is not None, group, relays)
+    if root:
+        # It is the inner bubblewrap that knows whether the command could be started.
+        reports = len(command) - len(inside) + inside.index(wrap) + 1
+        return replace(prepared, descriptors=(root.inner,), reports=reports, rooted=True)
+    return prepared
 
 
 def _covers(hide: Sequence[str | Path], read_only: Sequence[str | Path]) -> list[str]:
@@ -242,9 +340,12 @@ def run(
     home: str | Path,
     stdin: str = "",
     limits: Limits = Limits(),
+    stop: Callable[[], str] | None = None,
     **confinement,
 ) -> Done:
     """Run `argv` in the jail, wait for its end and bring back what it printed. For the other arguments see `prepare`.
+
+    stop: asked now and then whether the run has to end early; what it returns, if anything, says why (`Done.stopped`).
 
     Never raises for anything the command does, or for a command that is missing or may not be executed (exit code 127 or
     126, as in a shell); raises JailError where the jail itself cannot be set up.
@@ -264,7 +365,7 @@ def run(
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 preexec_fn=prepared.preexec,  # noqa: PLW1509  (it makes system calls only, and takes no lock)
-                pass_fds=[status.fileno()] if prepared.wrapped else [],
+                pass_fds=[status.fileno(), *prepared.descriptors] if prepared.wrapped else [],
             )
         except OSError as error:
             prepared.close()
@@ -274,14 +375,20 @@ def run(
         except subprocess.SubprocessError as error:
             prepared.close()
             raise JailError(f"could not start {argv[0]}: its limits cannot be set here") from error
-        return _finish(process, prepared, argv[0], limits, started, status if prepared.wrapped else None)
+        return _finish(process, prepared, argv[0], limits, started, status if prepared.wrapped else None, stop)
 
 
 def _finish(
-    process: subprocess.Popen, prepared: Prepared, name: str, limits: Limits, started: float, status: IO[bytes] | None
+    process: subprocess.Popen,
+    prepared: Prepared,
+    name: str,
+    limits: Limits,
+    started: float,
+    status: IO[bytes] | None,
+    stop: Callable[[], str] | None,
 ) -> Done:
     """Wait for the end of a run and say how it ended. status: what bubblewrap reported, where it is in use."""
-    watch = _Watch(process, prepared, limits)
+    watch = _Watch(process, prepared, limits, stop)
     readers = [
         _Reader(process.stdout, limits.output, watch.too_much),
         _Reader(process.stderr, limits.output, watch.too_much),
@@ -298,7 +405,7 @@ def _finish(
         if b'"exit-code"' not in status.read():
             # bubblewrap reports an exit code only where it came to start the command.
             reason = err.strip().removeprefix("bwrap: ")
-            if prepared.relays or not reason.startswith("execvp "):
+            if (prepared.relays and not prepared.rooted) or not reason.startswith("execvp "):
                 raise JailError(f"could not prepare the jail for {name}: {reason}")
             return _not_started(name, reason.rpartition(": ")[2], seconds)
     if code == 128 + signal.SIGXCPU:
@@ -314,8 +421,10 @@ def _not_started(name: str, reason: str, seconds: float) -> Done:
 class _Watch:
     """Ends a run that uses too much of what the kernel does not limit by itself: time, output, number of processes."""
 
-    def __init__(self, process: subprocess.Popen, prepared: Prepared, limits: Limits) -> None:
-        self.process, self.prepared, self.limits = process, prepared, limits
+    def __init__(
+        self, process: subprocess.Popen, prepared: Prepared, limits: Limits, stop: Callable[[], str] | None
+    ) -> None:
+        self.process, self.prepared, self.limits, self.stop = process, prepared, limits, stop
         self.stopped = ""
 
     def too_much(self) -> None:
@@ -334,6 +443,8 @@ class _Watch:
                 self._end(f"it was still running after {self.limits.seconds:g} seconds")
             elif pause > 0.02 and at_process_limit(self.process.pid, self.prepared, self.limits):
                 self._end(f"it started more than {self.limits.processes} processes")
+            elif pause > 0.02 and self.stop and (why := self.stop()):
+                self._end(why)
         _kill_group(self.process.pid)
         self.prepared.close()
 
