@@ -180,8 +180,8 @@ def bare_machine(tmp_path: Path):
 def test_ci_installs_what_is_missing_by_name_and_runs_make_test(bare_machine):
     done, notes = bare_machine(apt_get="", id="echo 0")
     assert done.returncode == 0, done.stdout
-    assert re.search(r"installing .*\bgit graphviz bubblewrap chromium\b", done.stdout)
-    assert re.search(r"apt-get .* install .*\bgit graphviz bubblewrap chromium\b", notes)
+    assert re.search(r"installing .*\bgit graphviz bubblewrap skopeo podman runc chromium\b", done.stdout)
+    assert re.search(r"apt-get .* install .*\bgit graphviz bubblewrap skopeo podman runc chromium\b", notes)
     assert notes.splitlines()[-1] == "make test CI=true"
     assert done.stdout.splitlines()[-1] == "== 3 passed =="
 
