@@ -10,6 +10,7 @@ A test file takes them over with `from graded import *` and says what they are t
     LATER = ("4.2",)          # optional: not even the first case of these is for a quick look
     EVERYWHERE = ("1.3",)         # optional: tasks whose answers need no Linux
     ELSEWHERE = {"1.1": ["…"]}    # optional: what is enough to ask in other worlds, where a whole task takes long
+    TRIED_ELSEWHERE = {"…"}   # optional: misconceptions that other tests produce
     HIDDEN = {"4.4": ["…"]}       # optional: what depends on a hidden world, where the rest takes long
     def template(seed): …         # optional: a desk that is quicker to make
 """
@@ -150,6 +151,7 @@ def test_there_are_enough_answers(task: str, request):
 def test_every_named_misconception_is_produced_by_an_answer(request):
     stem = request.module.STEM
     produced = {name for case in replay.cases(stem) for name in case.missed.values()}
+    produced |= getattr(request.module, "TRIED_ELSEWHERE", set())
     assert replay.names_of_misses(stem) - produced == set()
 
 
