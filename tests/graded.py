@@ -11,7 +11,7 @@ A test file takes them over with `from graded import *` and says what they are t
     EVERYWHERE = ("1.3",)         # optional: tasks whose answers need no Linux
     ELSEWHERE = {"1.1": ["…"]}    # optional: what is enough to ask in other worlds, where a whole task takes long
     TRIED_ELSEWHERE = {"…"}   # optional: misconceptions that other tests produce
-    HIDDEN = {"4.4": ["…"]}       # optional: what depends on a hidden world, where the rest takes long
+    UNSEEN = {"4.4": ["…"]}       # optional: what depends on a hidden world, where the rest takes long
     def template(seed): …         # optional: a desk that is quicker to make
 """
 
@@ -174,7 +174,7 @@ def test_a_right_answer_is_right_in_other_worlds(case: replay.Case, seed: int, d
 
 
 def test_hidden_worlds_keep_right_answers_right(case: replay.Case, desk, request):
-    home, only = desk(case), getattr(request.module, "HIDDEN", {}).get(case.task)
+    home, only = desk(case), getattr(request.module, "UNSEEN", {}).get(case.task)
     for world in checks.hidden_worlds(hidden(request.module), case.task):
         options = {"twists": world.get("twists", ()), "graded": True, "only": only}
         report = checks.run(case.task, home, unseen=world["unseen"], **options)

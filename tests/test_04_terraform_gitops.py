@@ -17,7 +17,7 @@ BRIEF = ("4.1", "4.4")
 LATER = ("4.2", "4.3", "4.5", "4.6", "4.7")
 ELSEWHERE = {"4.7": ["mended"]}
 TRIED_ELSEWHERE = {"policy-endless"}  # in test_04_tags.py
-HIDDEN = {"4.4": ["catches", "spares"]}
+UNSEEN = {"4.4": ["catches", "spares"]}
 PARTS = (plans, bucket, service_role, tags, drift, recovery, two_folders)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -105,11 +106,11 @@ def test_a_trusted_user_may_come_later(running: Running) -> None:
 
 
 def test_only_the_loopback_listens(running: Running) -> None:
-    addresses = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
-    for address in addresses - {"127.0.0.1"}:
-        for port in (running.port, running.control):
-            with pytest.raises(OSError):
-                socket.create_connection((address, port), timeout=2)
+    main = psutil.Process(running.process.pid)
+    sockets = [one for process in (main, *main.children(recursive=True)) for one in process.net_connections("inet")]
+    listening = {(one.laddr.ip, one.laddr.port) for one in sockets if one.status == psutil.CONN_LISTEN}
+    assert {("127.0.0.1", running.port), ("127.0.0.1", running.control)} <= listening
+    assert {ip for ip, _ in listening} == {"127.0.0.1"}
 
 
 def test_the_control_port_is_not_for_web_pages(running: Running) -> None:
