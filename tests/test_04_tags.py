@@ -147,6 +147,7 @@ EVERYTHING = f"{HEAD}deny contains message if {{\n\tsome one in input.resource_c
         EVERYTHING.replace("TEXT", '{"msg": one.address}'),
         "package main\ndeny[message] {\n\tmessage := input.resource_changes[_].address\n}\n",
         f"{HEAD}deny := [one.address | some one in input.resource_changes]\n",
+        f"{HEAD}deny contains text if {{\n\tinput\n}}\n\ntext := input.resource_changes[0].address\n",
     ],
 )
 def test_messages_in_each_form_and_addresses_with_quotes(text, tmp_path):
@@ -174,6 +175,9 @@ def test_nothing_is_wrong(tmp_path):
         (f'{HEAD}deny contains gone.by("x")\n', PLAN, "Function not found: gone.by"),
         (f"{HEAD}f(x) := f(x + 1)\n\ndeny contains f(1)\n", PLAN, "Recursion detected"),
         (f"{HEAD}deny contains k if {{\n\tx := {{k | some k, v in input}}\n\tsome k in x\n}}\n", PLAN, "does not know “some key, value in”"),
+        (EVERYTHING.replace("message := TEXT", "one.address"), PLAN, "mine.rego:5: message is unsafe: it never gets a value"),
+        (EVERYTHING.replace("message := TEXT", 'one.address != "message" # message'), PLAN, "message is unsafe"),
+        (EVERYTHING.replace("TEXT", "one.address") + "\ndeny contains message if {\n\tinput\n}\n", PLAN, "mine.rego:10: message is unsafe"),
         (EVERYTHING, "no json", "0.json is no plan as data"),
         (EVERYTHING, {"values": {}}, "0.json is no plan as data"),
     ],
