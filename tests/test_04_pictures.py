@@ -87,7 +87,8 @@ def test_a_question_a_draft_and_a_conflict(desk: Desk) -> None:
     seen = drawn(desk, mr)
     assert seen.states == "done done done here later later later"
     assert seen.words["Review"] == f"mira asks: #{asked}; approved by mira"
-    assert seen.now == f"answer #{asked} (mira): with a commit, or with a sentence."
+    reply = f'opslab mr comment 1 --reply-to {asked} "…"'
+    assert seen.now == f"answer #{asked} (mira): with a commit, or with a sentence: {reply}"
     mr.resolve(asked, "mira")
     desk.repository.commit("main", {"staging/main.tf": "# theirs\n"}, "Theirs", by="ola")
     seen = drawn(desk, mr)

@@ -231,6 +231,8 @@ def comment(repository: Repository, number: int, text: str, reply_to: int) -> No
     """Say something, or answer."""
     said = repository.merge_request(number).comment(text, _me(repository), reply_to=reply_to)
     click.echo(f"Answered #{said}." if reply_to else f"Said as #{said}.")
+    if repository.forge.settings["bots"] and re.match(r"(?i)\s*(atlantis|run)\s", text):
+        click.echo(f"The bot answers in the merge request: opslab mr show {number} waits for it.")
 
 
 @_command("resolve")
