@@ -360,7 +360,7 @@ def test_without_pip_it_says_so(tmp_path: Path, monkeypatch):
     def missing(name: str):
         raise desk.importlib.metadata.PackageNotFoundError(name)
 
-    desk._pip.cache_clear()
+    desk._folders.cache_clear()
     monkeypatch.setattr(desk.importlib.metadata, "distribution", missing)
     with pytest.raises(packages.PackagesError, match="-m ensurepip"):
         packages.make_venv(tmp_path / "venv")

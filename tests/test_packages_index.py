@@ -306,6 +306,27 @@ def test_the_index_as_it_was_on_another_day():
     assert with_later["filename"] == "pykontor-2.9.0.tar.gz" and with_later["yanked"] is False
 
 
+def test_the_mirror_has_the_same_releases_and_one_was_tampered_with():
+    index = packages.Index(1, WEDNESDAY, tampered=["targ-units==1.2.0"])
+    for project in index.projects():
+        honest, copied = (get(index, f"{root}/simple/{project}/")["files"] for root in ("", "/mirror"))
+        assert [one["filename"] for one in honest] == [one["filename"] for one in copied]
+        assert all(one["url"] == f"/mirror{other['url']}" for one, other in zip(copied, honest, strict=True))
+        for one in copied:
+            data = answer(index, "GET", one["url"]).body
+            assert hashlib.sha256(data).hexdigest() == one["hashes"]["sha256"]
+        changed = [a["filename"] for a, b in zip(honest, copied, strict=True) if a["hashes"] != b["hashes"]]
+        assert changed == (
+            ["pykontor-2.8.6-py3-none-any.whl", "pykontor-2.8.6.tar.gz"] if project == "pykontor" else []
+        )
+    assert index.mirror().tampered == ["pykontor==2.8.6", "targ-units==1.2.0"] and len(index.tampered) == 1
+    # It goes with the days of the index, and has the days before, too.
+    assert get(index, "/mirror/2026-11-16/simple/pykontor/")["versions"][-1] == "2.9.0rc1"
+    assert answer(index, "GET", "/mirror/simple/Pykontor").headers["Location"] == "/mirror/simple/pykontor/"
+    assert b"/mirror/files/pykontor/" in answer(index, "GET", "/mirror/simple/pykontor/", "text/html").body
+    assert answer(index, "GET", "/mirrors/simple/").status == answer(index, "GET", "/mirror").status == 404
+
+
 # ---- over HTTP -------------------------------------------------------------------------------------------------------
 
 

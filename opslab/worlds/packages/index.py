@@ -78,6 +78,11 @@ class Index:
         """Serve the honest files again, of all releases."""
         self._write(tampered=[])
 
+    def mirror(self) -> Index:
+        """Another place with the same releases, as it is now: the office's copy. Somebody has been at the last driver before 2.9 there."""
+        last = f"pykontor=={self.newest('pykontor', below='2.9')}"
+        return Index(self.seed, self.day, tampered=[*self.tampered, last])
+
     def _read(self) -> dict[str, Any]:
         if self._file is None or not self._file.exists():
             return self._known

@@ -7,6 +7,7 @@
 /simple/                 the simple repository API: the index as it is today
 /2026-11-16/simple/      the same, as it was on that day
 /files/…/NAME            wheels, sdists; with .metadata behind it, a wheel's metadata
+/mirror/simple/          the same releases in another place, where somebody has tampered with one; /mirror/files/…, too
 /osv/v1/query            POST: what is known of a version; also /osv/v1/querybatch, and GET /osv/v1/vulns/ID
 /2026-11-16/osv/v1/…     the same, as it was known on that day
 
@@ -33,6 +34,9 @@ from opslab.worlds.packages import advisories, simple
 from opslab.worlds.packages.index import Index, PackagesError
 
 HOST = "127.0.0.1"
+MIRROR = "/mirror"
+"""Where another copy of the index is, see `Index.mirror`."""
+
 BODY_LIMIT = 1024 * 1024
 REMEMBERED = 1000
 IDLE_SECONDS = 60
@@ -58,8 +62,9 @@ def answer(index: Index, method: str, target: str, accept: str = "", body: bytes
     Raises PackagesError where the index does not know what day it is.
     """
     path = unquote(urlsplit(target).path)
-    day, rest = re.fullmatch(r"(?:/(\d{4}-\d\d-\d\d)(?=/))?(.*)", path, re.DOTALL).groups(default="")
-    before, day = f"/{day}" if day else "", day or index.day
+    root, day, rest = re.fullmatch(rf"({MIRROR}(?=/))?(?:/(\d{{4}}-\d\d-\d\d)(?=/))?(.*)", path, re.DOTALL).groups("")
+    index = index.mirror() if root else index
+    before, day = root + (f"/{day}" if day else ""), day or index.day
     try:
         match rest.split("/")[1:]:
             case ["osv", "v1", *question]:
@@ -67,7 +72,7 @@ def answer(index: Index, method: str, target: str, accept: str = "", body: bytes
             case _ if method not in ("GET", "HEAD"):
                 return Response(405, b"An index is only read.\n", headers={"Allow": "GET, HEAD"})
             case ["files", _, _, name]:
-                return _file(index, rest, name)
+                return _file(index, rest, name, root)
             case ["simple"]:
                 return Response(301, headers={"Location": f"{before}/simple/"})
             case ["simple", ""]:
@@ -78,7 +83,8 @@ def answer(index: Index, method: str, target: str, accept: str = "", body: bytes
                     raise PackagesError(f"The index has no project {name!r}.")
                 if [project, *end] != [name, ""]:
                     return Response(301, headers={"Location": f"{before}/simple/{name}/"})
-                return _page(accept, simple.project_json(index, name, day), simple.project_html(index, name, day))
+                pages = (simple.project_json, simple.project_html)
+                return _page(accept, *(page(index, name, day, root) for page in pages))
         raise PackagesError(f"There is nothing at {path}; the index is at /simple/.")
     except PackagesError as error:
         return Response(404, f"{error}\n".encode())
@@ -92,13 +98,13 @@ def _page(accept: str, as_json: dict[str, Any], as_html: str) -> Response:
     return Response(200, body.encode(), kind, {**FRESH, "Vary": "Accept"})
 
 
-def _file(index: Index, path: str, name: str) -> Response:
+def _file(index: Index, path: str, name: str, root: str) -> Response:
     file = index.file(name.removesuffix(".metadata"))
     if path == simple.address(file):
         return Response(200, file.data, "application/octet-stream", FRESH)
     if path == f"{simple.address(file)}.metadata" and file.is_wheel:
         return Response(200, file.metadata, headers=FRESH)
-    raise PackagesError(f"There is nothing at {path}; {file.name} is at {simple.address(file)}.")
+    raise PackagesError(f"There is nothing at {path}; {file.name} is at {simple.address(file, root)}.")
 
 
 def _osv(index: Index, day: str, method: str, question: list[str], body: bytes) -> Response:

@@ -42,9 +42,12 @@ def choose(accept: str) -> str | None:
     return best if quality[best] > 0 else None
 
 
-def address(file: File) -> str:
-    """Where a file is found. As in most companies' indexes, nothing of its content is part of that."""
-    return f"/files/{file.release.project}/{file.release.version}/{file.name}"
+def address(file: File, root: str = "") -> str:
+    """Where a file is found. As in most companies' indexes, nothing of its content is part of that.
+
+    root: what the paths of this index begin with ("/mirror").
+    """
+    return f"{root}/files/{file.release.project}/{file.release.version}/{file.name}"
 
 
 def root_json(index: Index, day: str = "") -> dict[str, Any]:
@@ -52,15 +55,15 @@ def root_json(index: Index, day: str = "") -> dict[str, Any]:
     return {"meta": {"api-version": API}, "projects": [{"name": name} for name in index.projects(day)]}
 
 
-def project_json(index: Index, project: str, day: str = "") -> dict[str, Any]:
-    """All files of a project."""
+def project_json(index: Index, project: str, day: str = "", root: str = "") -> dict[str, Any]:
+    """All files of a project. root: as for `address`."""
     files = []
     for file in index.files(project, day):
         metadata = {"sha256": hashlib.sha256(file.metadata).hexdigest()} if file.is_wheel else False
         files.append(
             {
                 "filename": file.name,
-                "url": address(file),
+                "url": address(file, root),
                 "hashes": {"sha256": file.sha256},
                 "requires-python": file.release.requires_python,
                 "core-metadata": metadata,
@@ -78,10 +81,10 @@ def root_html(index: Index, day: str = "") -> str:
     return _page("Simple index", [f'<a href="{name}/">{name}</a>' for name in index.projects(day)])
 
 
-def project_html(index: Index, project: str, day: str = "") -> str:
-    """All files of a project."""
+def project_html(index: Index, project: str, day: str = "", root: str = "") -> str:
+    """All files of a project. root: as for `address`."""
     links = []
-    for file in project_json(index, project, day)["files"]:
+    for file in project_json(index, project, day, root)["files"]:
         attributes = {
             "href": f"{file['url']}#sha256={file['hashes']['sha256']}",
             "data-requires-python": file["requires-python"],
