@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from opslab.worlds.forge import repository, state
 from opslab.worlds.forge.merge_requests import METHODS, MergeRequest
 from opslab.worlds.forge.repository import Repository
 from opslab.worlds.forge.state import ForgeError
+from opslab.worlds.forge.variables import Variable
 
 NOTE = "forge.json"
 URL = "https://forge.targ.example"
@@ -97,6 +99,7 @@ class Forge:
         threads_must_be_resolved: bool = True,
         reviewers: Mapping[str, Sequence[str]] | None = None,
         rule_modules: Sequence[str] = (),
+        variables: Sequence[Variable] = (),
     ) -> Repository:
         """Make a repository, with a first commit of `files` if any are given.
 
@@ -104,6 +107,7 @@ class Forge:
         merge_method: one of METHODS. approvals: how many a merge request needs. code_owners: whether CODEOWNERS counts.
         reviewers: user and the names of the rules by which they look at merge requests (`reviewers.RULES`).
         rule_modules: modules below `opslab.` that add rules of their own when they are imported.
+        variables: what its pipelines get besides what the file says.
         """
         for part in path.split("/"):
             _check_name(part)
@@ -126,6 +130,7 @@ class Forge:
             "threads_must_be_resolved": threads_must_be_resolved,
             "reviewers": {user: list(rules) for user, rules in (reviewers or {}).items()},
             "rule_modules": list(rule_modules),
+            "variables": [asdict(one) for one in variables],
         }
         state.write_json(folder / "forge" / "project.json", project)
         made = Repository(self, folder)

@@ -10,7 +10,8 @@ A push makes a pipeline for the branch; an open merge request one of its own if 
 check `pipeline`. Logs and artifacts are kept in `forge/pipelines/<id>/`.
 
 A job is a bash script of somebody who is not trusted. It sees its checkout (with the last 20 commits), the tools of the course,
-the variables of the pipeline, and nothing else; it cannot reach the forge or a network.
+the variables of the pipeline, and nothing else; it cannot reach the forge or a network, but for the services that a world gives to
+its jobs: `forge.react(services=…, env=…, equip=…)`, see `run`.
 """
 
 from __future__ import annotations
@@ -23,13 +24,14 @@ import shlex
 import shutil
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from opslab import jail
 from opslab.worlds import workspace
 from opslab.worlds.forge import receive, state
+from opslab.worlds.forge import variables as project_variables
 from opslab.worlds.forge.git import NULL, Git
 from opslab.worlds.forge.merge_requests import MergeRequest
 from opslab.worlds.forge.pipeline_file import Job, PipelineError, PipelineFile, parse
@@ -46,6 +48,10 @@ BUILDS = "/tmp/builds"
 """Where a job sees its folder. Without bubblewrap it sees the real one, which has another name each time."""
 
 Record = dict[str, Any]
+
+Equip = Callable[[Path, str, Mapping[str, str]], Mapping[str, str]]
+"""Puts into a job's folder what belongs there besides its checkout, such as a virtual environment: equip(folder, the same folder as
+the job sees it, its environment) gives the environment that it is to have."""
 
 # ---- which pipelines there are ---------------------------------------------------------------------------------------
 
@@ -87,7 +93,8 @@ def _plan(repository: Repository, sha: str, branch: str, mr: Record | None, fact
     }
     try:
         file = parse(text.decode("utf-8", "replace"))
-        variables = predefined(repository, record) | dict(file.variables) | record["variables"]
+        ours = project_variables.of_pipeline(repository.store.project(), record)
+        variables = predefined(repository, record) | dict(file.variables) | ours | record["variables"]
         chosen = [(job, job.when(variables)) for job in file.jobs]
         chosen = [(job, when) for job, when in chosen if when != "never"]
         record["jobs"] = [_job_record(job, when) for job, when in chosen]
@@ -142,6 +149,7 @@ def predefined(repository: Repository, record: Record) -> dict[str, str]:
         "CI_PIPELINE_SOURCE": record["source"],
         "CI_PROJECT_PATH": project["path"],
         "CI_PROJECT_NAME": project["path"].rpartition("/")[2],
+        "CI_COMMIT_REF_PROTECTED": "true" if project_variables.is_protected(project, record) else "false",
     }
     if record["merge_request"]:
         found["CI_MERGE_REQUEST_IID"] = str(record["merge_request"])
@@ -218,12 +226,16 @@ def run(
     record: Record,
     *,
     env: Mapping[str, str] | None = None,
+    equip: Equip | None = None,
     limits: jail.Limits = LIMITS,
+    after_job: Callable[[Record], None] = lambda entry: None,
     **confinement: Any,
 ) -> None:
     """Run the jobs of a pipeline, one after the other, and write down what became of them.
 
-    env: variables for every job in addition (addresses of a world's services). confinement: for `opslab.jail.run`.
+    env: variables for every job in addition. equip: called for each job before it starts, see `Equip`.
+    confinement: for `opslab.jail.run`, such as the services that a job can reach.
+    after_job: called with what is known of each job that was run.
     """
     file = parse((repository.git.file(record["sha"], PIPELINE_FILE) or b"").decode("utf-8", "replace"))
     jobs = {job.name: job for job in file.jobs}
@@ -240,7 +252,8 @@ def run(
         good = all(_passed(finished[name]) for name in before)
         if good or entry["when"] == "always":
             given = [finished[name] for name in before]
-            _run_job(repository, record, entry, jobs[entry["name"]], file, given, env or {}, limits, confinement)
+            _run_job(repository, record, entry, jobs[entry["name"]], file, given, env or {}, equip, limits, confinement)
+            after_job(entry)
         else:
             entry["state"] = "skipped"
         _save(repository, record)
@@ -268,6 +281,7 @@ def _run_job(
     file: PipelineFile,
     given: list[Record],
     env: Mapping[str, str],
+    equip: Equip | None,
     limits: jail.Limits,
     confinement: Mapping[str, Any],
 ) -> None:
@@ -289,12 +303,17 @@ def _run_job(
             "CI_JOB_STAGE": job.stage,
             "CI_PROJECT_DIR": f"{seen}/{name}",
         }
-        variables = expanded(variables, file.variables, job.variables, record["variables"])
+        project = repository.store.project()
+        ours = project_variables.of_pipeline(project, record)
+        variables = expanded(variables, file.variables, job.variables, ours, record["variables"])
+        environment: Mapping[str, str] = workspace.environment(seen, {**env, **variables})
+        if equip:
+            environment = equip(home, seen, environment)
         log = f"The job's image is {job.image}: noted, but it runs with the tools of the course.\n" if job.image else ""
         done = jail.run(
             ["bash", "--noprofile", "--norc", "-c", script(job)],
             home=home,
-            env=workspace.environment(seen, {**env, **variables}),
+            env=environment,
             cwd=f"{seen}/{name}",
             shown_as=seen,
             limits=limits,
@@ -304,6 +323,7 @@ def _run_job(
         problem = done.stopped or (f"exit code {done.code}" if done.code else "")
         if not problem and job.artifacts:
             entry["artifacts"], problem = _keep(build, job.artifacts, kept / str(number))
+    log = project_variables.masked(project, log)
     log += f"ERROR: Job failed: {problem}\n" if problem else "Job succeeded\n"
     (kept / f"{number}.log").write_text(receive.clean(log), encoding="utf-8")
     entry["state"] = "failed" if problem else "success"

@@ -185,11 +185,12 @@ class Repository:
     def react(self, **more: Any) -> int:
         """Let pipelines, reviewers and bots do what is waiting for them. See `reactions.react`.
 
-        Where bots of this forge live in another process and none are given: wait until it has been done there, see `reactions.wait`.
+        Where bots of this forge live in another process, and neither bots nor services for jobs are given: wait until it has been
+        done there, see `reactions.wait`.
         """
         from opslab.worlds.forge import reactions
 
-        if self.forge.settings.get("bots") and not more.get("bots"):
+        if self.forge.settings.get("bots") and not (more.get("bots") or more.get("services")):
             return reactions.wait(self, tell=more.get("tell"))
         more.pop("tell", None)
         return reactions.react(self, **more)
