@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from opslab import jail
+from opslab.worlds.forge.schema import Maybe, Text, shaped
 from opslab.worlds.images import accounts
 from opslab.worlds.images.context import Context, ContextError, matches
 from opslab.worlds.images.dockerfile import (
@@ -52,7 +53,7 @@ from opslab.worlds.images.dockerfile import (
 )
 from opslab.worlds.images.layers import EPOCH, Item, LayerProblem, Node, Tree, join, printable
 from opslab.worlds.images.rootfs import LIMITS, Rootfs, RootfsError, Secret
-from opslab.worlds.images.store import Image, Layer, Store, StoreError, architecture, canonical, sha256
+from opslab.worlds.images.store import DIGEST, Image, Layer, Store, StoreError, architecture, canonical, sha256
 
 FORM = 1
 """To be counted up when the same instruction makes another layer than before, so that old ones are not taken from the cache."""
@@ -63,6 +64,9 @@ SHELL = ["/bin/sh", "-c"]
 DOCKERFILE_BYTES = 256 * 1024
 STEP_KEYWORDS = ("FROM", "RUN", "COPY", "WORKDIR")
 OUTPUT_LINES = 25
+
+FIRST_TIME, NOT_ASKED = "not built before", "the cache was not asked"
+"""Why all of a build is done."""
 
 SECRET_NAME = re.compile(r"(?i)(^|_)(pass(word|wd|phrase)?|secret|token|api_?key|access_?key|credentials?)s?($|_)")
 
@@ -77,7 +81,7 @@ class BuildError(Exception):
 
 @dataclass
 class Step:
-    """What became of one instruction that can make a layer. `why`: why it was not taken from the cache."""
+    """What became of one instruction that can make a layer. `why`: why it was not taken from the cache. `of`: how many there are."""
 
     number: int
     stage: str
@@ -88,6 +92,8 @@ class Step:
     seconds: float = 0.0
     output: str = ""
     layer: Layer | None = None
+    of: int = 0
+    done: bool = False
 
 
 @dataclass
@@ -130,6 +136,7 @@ def build(
     cache: bool = True,
     images: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
+    watch: Callable[[Step], None] = lambda step: None,
 ) -> Build:
     """Build the image of a Dockerfile in `folder` and keep it in the store, under the name `tag` if there is one.
 
@@ -137,12 +144,22 @@ def build(
     services: what RUN can reach, see `jail.prepare`; nothing else is. env: variables of every RUN that are not in the image and not
     in the cache's key, such as PIP_INDEX_URL; those of the Dockerfile count more. cache=False: do every step.
     images: names in FROM that mean another image here, to a name or digest of the store.
-    say: called with a line for each step as it goes.
+    say: called with a line for each step as it goes. watch: called with each step when it begins, and when it is done.
 
     Raises BuildError, whose text a learner understands, and jail.JailError where there is no jail.
     """
     work = _Work(
-        store, args or {}, secrets or {}, services or {}, env or {}, limits, cache, images or {}, say, str(target)
+        store,
+        args or {},
+        secrets or {},
+        services or {},
+        env or {},
+        limits,
+        cache,
+        images or {},
+        say,
+        watch,
+        str(target),
     )
     try:
         return work.build(Path(folder), dockerfile, tag)
@@ -150,6 +167,58 @@ def build(
         raise BuildError(error.problems, work.steps) from None
     except (ContextError, StoreError, RootfsError, LayerProblem) as error:
         raise BuildError([f"{_first_line(work.at)}{error}"], work.steps) from None
+
+
+@dataclass(frozen=True)
+class LastBuild:
+    """What a store still knows of the build by which an image was made last.
+
+    base: the name in FROM. kept, noted: how many layers, and lines of the history, are those of that image. steps: without output.
+    """
+
+    base: str
+    kept: int
+    noted: int
+    steps: list[Step]
+
+
+REMEMBERED = {
+    "base": Text(1000),
+    "kept": int,
+    "noted": int,
+    "steps": [
+        {
+            "number": int,
+            "stage": Text(1000),
+            "line": int,
+            "text": Text(),
+            "cached": bool,
+            "why": Text(),
+            "seconds": float,
+            "layer": Maybe({"digest": DIGEST, "size": int, "diff_id": DIGEST}),
+        }
+    ],
+}
+
+
+def last_build(store: Store, digest: str) -> LastBuild | None:
+    """How the image of a digest was built last; None where it was never built here, but pulled or loaded."""
+    try:
+        found = shaped(store.remembered(_note("build", digest)), REMEMBERED)
+    except ValueError:  # no note, or one that somebody has changed
+        return None
+    steps = [Step(**{**one, "layer": Layer(**one["layer"]) if one["layer"] else None}) for one in found["steps"]]
+    return LastBuild(found["base"], found["kept"], found["noted"], steps)
+
+
+def last_image(store: Store, folder: str | Path) -> str:
+    """The digest of the image that was built last from a folder; "" where none was."""
+    found = (store.remembered(_note("folder", folder)) or {}).get("image")
+    return found if isinstance(found, str) else ""
+
+
+def _note(kind: str, about: str | Path) -> str:
+    return sha256(canonical([kind, str(about)]))
 
 
 def _first_line(at: Instruction | None) -> str:
@@ -167,6 +236,7 @@ class _State:
     key: str
     config: dict[str, Any]
     history: list[dict[str, Any]]
+    noted: int = 0
     args: dict[str, str] = field(default_factory=dict)
     commanded: bool = False
     files: Rootfs | None = None
@@ -206,6 +276,7 @@ class _Work:
     use_cache: bool
     images: Mapping[str, str]
     say: Callable[[str], None]
+    watch: Callable[[Step], None]
     target: str
     at: Instruction | None = None
     steps: list[Step] = field(default_factory=list)
@@ -240,6 +311,7 @@ class _Work:
             self.store.tag(tag, image.digest)
         self.store.built(image.digest)
         self.last.save(self.memory)
+        self._remember(folder, image, state)
         self._warn(state)
         return Build(image, tag, self.steps, self.warnings, time.monotonic() - started)
 
@@ -322,7 +394,9 @@ class _Work:
             config = json.loads(json.dumps(config))
             history = [{key: value for key, value in one.items() if value} for one in image.config["history"]]
             tree = self.store.tree(image.layers)
-            state = _State(name, len(image.layers), list(image.layers), tree, image.digest, config, history)
+            state = _State(
+                name, len(image.layers), list(image.layers), tree, image.digest, config, history, len(history)
+            )
             shown = f"FROM {name}" if image.digest in name else f"FROM {name}@{image.digest[:19]}…"
         step = self._begin(here, stage, shown)
         inputs = {"base": state.key}
@@ -341,8 +415,9 @@ class _Work:
         return [stage.name or stage.index, next(number for number, one in enumerate(steps) if one is here)]
 
     def _begin(self, here: Instruction, stage: Stage, text: str) -> Step:
-        step = Step(len(self.steps) + 1, stage.name or str(stage.index), here.line, text)
+        step = Step(len(self.steps) + 1, stage.name or str(stage.index), here.line, text, of=self.total)
         self.steps.append(step)
+        self.watch(step)
         self.began = time.monotonic()
         return step
 
@@ -351,6 +426,8 @@ class _Work:
         self.memory.append({"place": self._place(stage, here), "text": here.text, "inputs": inputs, "line": here.line})
         how = "cached" if step.cached else f"{step.seconds:.1f} s"
         self.say(f"[{step.number}/{self.total}] {step.text}  {how}  {step.why}".rstrip())
+        step.done = True
+        self.watch(step)
 
     def _step(
         self,
@@ -385,9 +462,9 @@ class _Work:
 
     def _why(self, here: Instruction, stage: Stage, inputs: Mapping[str, Any]) -> str:
         if not self.use_cache:
-            return "the cache was not asked"
+            return NOT_ASKED
         if not self.last.steps:
-            return "not built before"
+            return FIRST_TIME
         if not self.last.same_text(self._place(stage, here), here.text):
             return "this instruction is new, or was changed"
         before = self.last.inputs(self._place(stage, here)) or {}
@@ -577,6 +654,13 @@ class _Work:
         state.note(f"STOPSIGNAL {state.config['StopSignal']}")
 
     # ---- the end
+
+    def _remember(self, folder: Path, image: Image, state: _State) -> None:
+        """Keep what came of each step, for whoever looks at the image later: `last_build`, `last_image`."""
+        kept = {"base": state.base, "kept": state.kept, "noted": state.noted}
+        steps = [dataclasses.asdict(step) for step in self.steps]
+        self.store.remember(_note("build", image.digest), {**kept, "steps": [{**one, "output": ""} for one in steps]})
+        self.store.remember(_note("folder", folder.absolute()), {"image": image.digest})
 
     def _finish(self, state: _State) -> Image:
         config = {"architecture": architecture(), "os": "linux", "created": CREATED, "history": state.history}

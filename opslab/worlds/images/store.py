@@ -238,6 +238,10 @@ class Store:
         named = {one["annotations"].get(NAME): one["digest"] for one in self._index()}
         return {name: named[name] for name in sorted(filter(None, named))}
 
+    def digests(self) -> list[str]:
+        """All images, those without a name as well, in the order in which they came."""
+        return list(dict.fromkeys(one["digest"] for one in self._index()))
+
     def tag(self, name: str, digest: str) -> None:
         """Give an image this name. Whoever had it keeps its digest. Raises StoreError."""
         reference = _parsed(name)
@@ -260,6 +264,11 @@ class Store:
                 if one["annotations"].get(NAME) == reference:
                     one["annotations"] = {}
             _only_once(manifests)
+
+    def forget(self, digest: str) -> None:
+        """Take an image away, with all its names. Its blobs go with those that nobody needs, at one of the next builds."""
+        with self._locked_index() as manifests:
+            manifests[:] = [one for one in manifests if one["digest"] != digest]
 
     def find(self, name: str) -> Image:
         """The image of a name or of a digest: python:3-slim, python@sha256:…, sha256:…. Raises ImageNotFound, which says what is there."""

@@ -5,6 +5,8 @@
     ...     registry.address                                 # what describe-repositories says in repositoryUri, too
     '127.0.0.1:5001'
 
+With `aws_name=True`, repositoryUri has the name that AWS gives to the registry, for clients that are led from it to this address.
+
 Layers are files in FOLDER/ACCOUNT/REGION. Images belong to the organisation: each request here becomes the operation of ECR that
 AWS's own registry makes of it, for the one who has logged in, and a push is a PutImage in the organisation's journal. So what
 `aws ecr` says is what clients pull, images are there again when the organisation is made anew, and one whose layers have been
@@ -53,20 +55,30 @@ class Ecr(doors.Door):
 
     folder  of all registries of the organisation: what was given to it as `registries`
     ask     `Cloud.ask`; a function that finds the Cloud of the moment, where that may change
+    aws_name    whether the organisation is to call it ACCOUNT.dkr.ecr.REGION.amazonaws.com: where something leads clients from
+            that name to the address (`opslab.worlds.images.engine`)
     """
 
     mounts = False
     deletes_blobs = False
 
     def __init__(
-        self, folder: str | os.PathLike[str], ask: Ask, account: str, region: str = REGION, *, limits: Limits = LIMITS
+        self,
+        folder: str | os.PathLike[str],
+        ask: Ask,
+        account: str,
+        region: str = REGION,
+        *,
+        limits: Limits = LIMITS,
+        aws_name: bool = False,
     ) -> None:
         super().__init__(Store(Path(folder) / account / region, limits))
-        self.ask, self.account, self.region = ask, account, region
+        self.ask, self.account, self.region, self.aws_name = ask, account, region, aws_name
 
     def opened(self, address: str) -> None:
         super().opened(address)
-        self.store.note(ADDRESS, address)
+        # Without an address there, the organisation says what AWS would.
+        self.store.note(ADDRESS, "" if self.aws_name else address)
 
     # --- who, and may they -----------------------------------------------------------------------------------------------------
 
