@@ -9,6 +9,7 @@ In a notebook these names are all you need:
     opslab.why()          the last "access denied", explained  opslab.draw()         who can become whom
     opslab.commits("work/marts")     branches and commits     opslab.merge_request(1)   how it looks on the forge
     opslab.loop(1)        where it stands on its way into AWS  opslab.sides("prices")   staging and production side by side
+    opslab.layers("image")   what a change makes anew         opslab.way("data/loader")   from the laptop into production
 """
 
 from opslab.lab import (
@@ -18,6 +19,7 @@ from opslab.lab import (
     commits,
     draw,
     hint,
+    layers,
     lesson,
     loop,
     merge_request,
@@ -27,12 +29,13 @@ from opslab.lab import (
     reset,
     screen,
     sides,
+    way,
     why,
 )
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "LabError", "NotYet", "check", "commits", "draw", "hint", "lesson", "loop", "merge_request", "open", "placement", "progress", "reset",
-    "screen", "sides", "why",
+    "LabError", "NotYet", "check", "commits", "draw", "hint", "layers", "lesson", "loop", "merge_request", "open", "placement", "progress",
+    "reset", "screen", "sides", "way", "why",
 ]  # fmt: skip

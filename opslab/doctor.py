@@ -82,6 +82,8 @@ PACKAGES = {
     "terraform": {"": "opentofu", "conda": "terraform", "debian": None},
     "terragrunt": {"": "terragrunt", "debian": None, "fedora": None},
     "podman": {"": "podman", "conda": None},
+    "skopeo": {"": "skopeo"},
+    "uidmap": {"": "uidmap", "fedora": "shadow-utils", "conda": None, "macos": None},
     "node": {"": "nodejs", "macos": "node"},
     "chromium": {"": "chromium", "macos": "--cask google-chrome", "conda": None},
 }
@@ -91,6 +93,7 @@ OTHERWISE = {
     "terraform": "see https://opentofu.org/docs/intro/install/, or use the conda way in (environment.yml)",
     "terragrunt": "see https://terragrunt.gruntwork.io/docs/getting-started/install/, or use the conda way in",
     "podman": "install podman with your system's package manager",
+    "uidmap": "install newuidmap (package uidmap) with your system's package manager",
     "chromium": "install Chromium or Chrome with your system's package manager",
 }
 
@@ -437,6 +440,12 @@ def examine() -> list[Finding]:
         lambda: _tool("graphviz", where, commands=("dot",), asks=("-V",), needed_for=("03",)),
         lambda: _terraform(where),
         lambda: _tool("terragrunt", where, needed_for=("04",)),
+        *(
+            [lambda: _file("uidmap", where, NEWUIDMAP, ("05",), False)]
+            if sys.platform == "linux" and os.getuid()
+            else []
+        ),
+        lambda: _tool("skopeo", where, needed_for=("05",)),
         lambda: _tool("podman", where, needed_for=("05",)),
         lambda: _tool("node", where),
         lambda: _tool("chromium", where, commands=BROWSERS, needed_for=("make test",)),
@@ -446,6 +455,7 @@ def examine() -> list[Finding]:
     return [finding for answer in answers for finding in (answer if isinstance(answer, list) else [answer])]
 
 
+NEWUIDMAP = [Path("/usr/bin/newuidmap")]
 BROWSERS = (
     *("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",

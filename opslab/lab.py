@@ -542,6 +542,26 @@ def sides(word: str) -> Picture:
     return Picture(found["text"], found["html"])
 
 
+def layers(image: str) -> Picture:
+    """The layers of an image as a picture, and what its last build made anew, and why.
+
+    image: its name ("data/fees"), or the folder of the desk that it was built from ("image"). Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "layers", image=image, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def way(repository: str) -> Picture:
+    """The way of images from the laptop into production as a picture: which are where, and what runs. repository: "data/loader".
+
+    Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "way", repository=repository, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
 def commits(folder: str) -> Picture:
     """The commits of a repository as a picture: a folder of the desk ("work/marts"), or one of the forge ("analytics/marts").
 

@@ -20,7 +20,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -33,6 +33,11 @@ from opslab.worlds.forge import cli as mr_in_words
 from opslab.worlds.forge import commit_graph, forge, reactions
 from opslab.worlds.forge.atlantis import picture
 from opslab.worlds.forge.state import CLOCK, ForgeError
+from opslab.worlds.images import build as builds
+from opslab.worlds.images import desk
+from opslab.worlds.images import picture as image_pictures
+from opslab.worlds.images.references import NameProblem
+from opslab.worlds.images.store import Image, ImageNotFound, StoreError
 
 LESSON_SEED = 1
 """Lessons look the same for everybody, so that their stored outputs can be compared."""
@@ -44,6 +49,9 @@ BOT_SECONDS = 600
 
 SIDES = ("staging", "production")
 """The accounts that are looked at side by side."""
+
+LEARNER = "you"
+"""The learner's user in the platform's account."""
 
 ADMINISTRATOR = "administrator"
 ADMINISTRATORS = f"*:user/{ADMINISTRATOR}"
@@ -67,10 +75,14 @@ class World:
         self._colleagues: contextlib.ExitStack | None = None
         self._bots: list[Any] = []
         self._told: Tell | None = None  # whoever waits for the bots at this moment
+        self._images: desk.Desk | None = None
 
     def close(self) -> None:
         """End what this world has running."""
         self._stop_colleagues()  # first: a bot may be at work in AWS
+        if self._images:
+            self._images.close()
+            self._images = None
         if self.cloud:
             self.cloud.close()
 
@@ -88,7 +100,7 @@ class World:
         """Make the workspace where it is missing. anew: take the old one away first (a lesson's, which nobody works in)."""
         made = False
         self._module(stem)
-        port = self._port()
+        port, image_ports = self._port(), workspace.image_ports(self.home)
         if anew and self.home.exists():
             self.close()
             shutil.rmtree(self.home, ignore_errors=True)
@@ -109,6 +121,7 @@ class World:
                 workspace.build(stem, self.home, self._seed())
             made = True
         self._start_cloud(tell, port)
+        self._start_images(tell, image_ports)
         self._start_colleagues()
         return {"home": str(self.home), "made": made, "remarks": self._remarks(stem)}
 
@@ -117,6 +130,7 @@ class World:
         found = self._task(task)
         if aws := self._start_cloud(tell):
             aws.ask("save")
+        self._start_images(tell)
         self._start_colleagues(now=True, tell=tell)
         if aws:
             aws.ask("save")
@@ -134,7 +148,9 @@ class World:
     def hint(self, tell: Tell, task: str) -> dict[str, Any]:
         """The next hint of a task; after the last one, the last one again."""
         found = self._task(task)
-        self._start_cloud(tell)  # a server that has just replaced another one must not leave the desk without AWS
+        # A server that has just replaced another one must not leave the desk without AWS.
+        self._start_cloud(tell)
+        self._start_images(tell)
         with self._progress() as progress:
             entry = self._entry(progress, found)
             entry["hints"] = min(entry["hints"] + 1, len(found.hints))
@@ -147,12 +163,13 @@ class World:
         module = self._module(stem)
         if what == module.number or what == stem:
             seed, twists = self._seed(), workspace.twists_of(self.home)
-            port = self._port()
+            port, image_ports = self._port(), workspace.image_ports(self.home)
             self.close()
             names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
             kept = self._keep(names, "reset")
             workspace.build(stem, self.home, seed, twists=twists)
             self._start_cloud(tell, port)
+            self._start_images(tell, image_ports)
             self._start_colleagues()
             return {"what": f"module {module.number}", "kept": kept}
         task = self._task(what)
@@ -240,6 +257,7 @@ class World:
         """How a merge request on the forge of this world looks now, after everybody has reacted to what is new."""
         self._must_be_there()
         self._start_cloud(tell)
+        self._start_images(tell)
         self._start_colleagues(now=True, tell=tell)
         try:
             found = self._forge().merge_request(number, repository)
@@ -294,13 +312,62 @@ class World:
             raise Refusal(str(error)) from None
         return {"text": drawing.text, "html": drawing.svg}
 
+    def layers(self, tell: Tell, image: str) -> dict[str, str]:
+        """The layers of an image, and what its last build made anew. image: its name, or the folder that it was built from."""
+        here = self._desk(tell)
+        try:
+            found, name = self._image(here, image)
+            drawing = image_pictures.layers(here.store, name, found)
+        except (StoreError, NameProblem) as error:
+            raise Refusal(f"{str(error)[:1].upper()}{str(error)[1:].removesuffix('.')}.") from None
+        return {"text": drawing.text, "html": drawing.svg}
+
+    def way(self, tell: Tell, repository: str) -> dict[str, str]:
+        """Which images of a repository are on the laptop, in the registries and in staging and production."""
+        here, call = self._desk(tell), None
+        if here.platform and (aws := self._start_cloud(tell)):
+            platform = aws.user(here.platform.account, LEARNER)
+            call = lambda operation, **more: platform.call("ecr", operation, **more).result
+        try:
+            drawing = image_pictures.way(here, repository, call)
+        except (StoreError, NameProblem) as error:
+            raise Refusal(f"{str(error)[:1].upper()}{str(error)[1:].removesuffix('.')}.") from None
+        except LookupError as error:
+            raise Refusal(error.args[0]) from None
+        return {"text": drawing.text, "html": drawing.svg}
+
     # -- inside
+
+    def _desk(self, tell: Tell) -> desk.Desk:
+        self._must_be_there()
+        self._start_cloud(tell)  # a registry asks it
+        here = self._start_images(tell)
+        if here is None:
+            raise Refusal("There are no images in this module.")
+        return here
+
+    def _image(self, here: desk.Desk, asked: str) -> tuple[Image, str]:
+        """An image, and what it is called in a picture. asked: its name, or the folder that it was built from."""
+        folder = Path(os.path.realpath(self.home / asked.removeprefix("~/")))
+        try:
+            return here.store.find(asked), asked
+        except (StoreError, NameProblem):
+            if not folder.is_dir():
+                raise
+        for place in (here.engine.commands.where(str(folder), folder.name), folder):
+            with contextlib.suppress(StoreError):
+                found = here.store.image(builds.last_image(here.store, place))
+                names = [name for name, digest in here.store.tags().items() if digest == found.digest]
+                return found, f"{', '.join(names) or 'an image without a name'}, built from {asked}"
+        raise ImageNotFound(f"nothing was built from {asked} yet: docker build -t NAME {asked}")
 
     def _remarks(self, stem: str) -> list[str]:
         """What whoever opens this world should know: a tool that this machine has not."""
         module = checks.load(stem)
         lacks = terraform.missing() if module.bots else ""
-        return [lacks, *([module.without_bots] if module.without_bots else [])] if lacks else []
+        lacks = lacks or (self._images.lacks if self._images else "")
+        without = module.without_bots or module.without_images
+        return [lacks, *([without] if without else [])] if lacks else []
 
     def _forge(self) -> forge.Forge:
         if not (self.home / workspace.FORGE / forge.NOTE).is_file():
@@ -317,14 +384,15 @@ class World:
             return
         if "lesson" in workspace.twists_of(self.home):
             os.environ[CLOCK] = workspace.LESSON_TIME
+        jobs = self._images.for_jobs if self._images else {}
         try:
             if self._colleagues is None:
                 self._bots = self._make_bots(module)
                 self._colleagues = contextlib.ExitStack()
-                self._colleagues.enter_context(reactions.Worker(self._forge(), bots=self._bots))
+                self._colleagues.enter_context(reactions.Worker(self._forge(), bots=self._bots, **jobs))
             if now:
                 self._told = tell
-                self._forge().react(patience=BOT_SECONDS if self._bots else 30, bots=self._bots)
+                self._forge().react(patience=BOT_SECONDS if self._bots or jobs else 30, bots=self._bots, **jobs)
         except ForgeError as error:
             raise Refusal(f'{error} opslab.reset("{module.number}") makes a new forge.') from None
         finally:
@@ -364,6 +432,7 @@ class World:
                     port=port,
                     journal=self.home / cloud.JOURNAL,
                     record=True,
+                    registries=self.home / desk.ECR if module.images else None,
                 )
             except cloud.CloudError as error:
                 raise Refusal(str(error)) from None
@@ -373,6 +442,28 @@ class World:
                 tell(f"not all that you had changed in AWS could be brought back: {self.cloud.remarks[0]}")
         workspace.add_to_note(self.home, aws_port=self.cloud.port)
         return self.cloud
+
+    def _start_images(self, tell: Tell, ports: Mapping[str, int] | None = None) -> desk.Desk | None:
+        """What this world has for images, started where it does not run; None where they are no part of the module.
+
+        ports: where terminals know it, where the note does not say.
+        """
+        module = self._module_here()
+        if module is None or not module.images:
+            return None
+        if self._images is None:
+            tell("starting the package index and the registries")
+            scenario = workspace.images_of(module.stem)
+            self._images = scenario.open(
+                self.home,
+                seed=workspace.seed_of(self.home),
+                cloud=lambda: self.cloud,
+                ports=workspace.image_ports(self.home) or ports,
+            )
+            workspace.add_to_note(self.home, image_ports=self._images.ports, base_digests=self._images.base_digests)
+            tell("making the images that are there at the start")
+            scenario.put(self._images, workspace.twists_of(self.home))
+        return self._images
 
     def _port(self) -> int:
         """Where AWS was found here before, because terminals know it; 0: nowhere."""

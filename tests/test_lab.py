@@ -530,14 +530,21 @@ def test_stop_and_nothing_to_stop(course):
 def test_a_server_ends_when_nobody_can_use_it_any_more(course, monkeypatch, tmp_path, what):
     """With the waiting times of a minute cut short."""
     monkeypatch.setattr(server, "GONE_SECONDS", 0)
-    monkeypatch.setattr(server.time, "sleep", lambda seconds, sleep=time.sleep: sleep(min(seconds, 0.02)))
+    looks = []
+
+    def sleep(seconds, sleep=time.sleep):
+        looks.append(seconds)
+        sleep(min(seconds, 0.02))
+
+    monkeypatch.setattr(server.time, "sleep", sleep)
     home = tmp_path / "home"
     path = Path(tempfile.gettempdir()) / "t.sock"
     thread = threading.Thread(target=server.main, args=(str(home), str(tmp_path / "state"), str(path)))
     thread.start()
     assert until(path.exists)
     home.mkdir()
-    time.sleep(0.1)
+    before = looks.count(30)
+    assert until(lambda: looks.count(30) >= before + 2)  # it has looked, and seen the desk
     assert thread.is_alive()
     if what == "desk":
         home.rmdir()

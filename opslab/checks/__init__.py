@@ -35,6 +35,9 @@ from opslab import jail
 from opslab.course import TOPICS, number_of, stem_of
 from opslab.worlds import shell, workspace
 from opslab.worlds.aws import cloud
+from opslab.worlds.images import desk
+from opslab.worlds.images.registry import ecr
+from opslab.worlds.images.registry import store as registry_files
 
 __all__ = ["TOPICS", "Miss", "Module", "Report", "Result", "Task", "Trial", "grade", "load", "module_of", "run"]
 
@@ -123,7 +126,8 @@ class Module:
 
     graded: False for a mere try-out. cloud, forge: whether an AWS organisation, a git forge belongs to its world.
     bots: whether Atlantis works on that forge, and terraform lies on the desk.
-    without_bots: what can be done where there is no terraform, in a sentence.
+    images: whether a package index, registries and what builds images belong to it.
+    without_bots, without_images: what can be done where there is no terraform, where no image can be built; in a sentence.
     draws_after: the task and the expectation that have to hold before the trust graph is drawn in the assignment's world.
     """
 
@@ -134,7 +138,9 @@ class Module:
     cloud: bool = False
     forge: bool = False
     bots: bool = False
+    images: bool = False
     without_bots: str = ""
+    without_images: str = ""
     draws_after: tuple[str, str] | None = None
     tasks: list[Task] = field(default_factory=list)
 
@@ -150,7 +156,8 @@ class Module:
     def answers(self) -> list[str]:
         """The paths in a workspace that are what was handed in, of all tasks, and of the changes in the cloud."""
         files = {path.rstrip("/") for task in self.tasks for path in task.files}
-        return sorted(files | ({cloud.JOURNAL} if self.cloud else set()))
+        changes = {cloud.JOURNAL} if self.cloud else set()
+        return sorted(files | changes | ({desk.REGISTRY, desk.ECR} if self.images else set()))
 
     def task(
         self,
@@ -378,10 +385,47 @@ class Trial:
                     workspace.cloud_of(self.module.stem),
                     seed=self.seed,
                     journal=None if at_start else self.home / cloud.JOURNAL,
+                    registries=self._pushed() / desk.ECR if self.module.images else None,
                 )
             )
 
         return self.once(f"cloud at_start={at_start}", start)
+
+    def _pushed(self) -> Path:
+        """A home with what the learner has pushed to registries, as far as it is sound."""
+
+        def take() -> Path:
+            home = self.folder()
+            registry_files.take(self.home / desk.REGISTRY, home / desk.REGISTRY)
+            ecr.take(self.home / desk.ECR, home / desk.ECR)
+            return home
+
+        return self.once("pushed", take)
+
+    def images(self) -> desk.Desk:
+        """A private copy of what the learner's desk has running for images: the registries with what was pushed to them, the
+        package index and the engine as they are at the start.
+
+        One for each trial. From inside the jail it is where the learner's own is.
+        """
+
+        def start() -> desk.Desk:
+            running = self.cloud() if self.module.cloud else None
+            return self._exits.enter_context(
+                workspace.images_of(self.module.stem).open(
+                    self._pushed(),
+                    seed=self.seed,
+                    cloud=lambda: running,
+                    shown=workspace.image_ports(self.home),
+                    theirs=workspace.base_digests(self.home),
+                )
+            )
+
+        return self.once("images", start)
+
+    def keep(self, running: Any) -> Any:
+        """Enter a context manager, which is left with the trial. Gives what it gives."""
+        return self._exits.enter_context(running)
 
     def folder(self) -> Path:
         """A new, empty folder that goes with the trial."""
@@ -422,6 +466,10 @@ class Trial:
             running = self.cloud()
             there["services"] = running.services
             env = {"AWS_ENDPOINT_URL": running.endpoint, **(env or {})}
+        if self.module.images:
+            images = self.images()
+            there["services"] = {**there.get("services", {}), **images.services}
+            env = {**images.env, **(env or {})}
         shown_as = self.home if self.home.is_dir() else home
         return {
             "home": home,

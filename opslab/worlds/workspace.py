@@ -93,8 +93,8 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "OPSLAB_WORLD": home,
         **_forge(home),
         **_terraform(home),
-        **(extra or {}),
     }
+    found |= {**_images(home, found["PATH"]), **(extra or {})}
     # Terraform's backend does not take the general one where it becomes the role of a profile.
     return {"AWS_ENDPOINT_URL_STS": found["AWS_ENDPOINT_URL"], **found}
 
@@ -126,6 +126,16 @@ def _terraform(home: str) -> dict[str, str]:
         "CHECKPOINT_DISABLE": "1",
         "GOGC": "400",
     }
+
+
+def _images(home: str, path: str) -> dict[str, str]:
+    """What docker, pip and their like need where images belong to the desk, see `opslab.worlds.images.desk`."""
+    if not (ports := image_ports(home)):
+        return {}
+    from opslab.worlds import packages
+    from opslab.worlds.images import desk
+
+    return packages.activated({"PATH": path, **desk.settings(home, ports)}, Path(home, desk.VENV))
 
 
 def build(stem: str, home: str | Path, seed: int, *, twists: Iterable[str] = (), **size) -> Path:
@@ -173,6 +183,11 @@ def bots_of(stem: str, home: str | Path, aws: Any, tell: Callable[[str], None] =
     return importlib.import_module(f"opslab.scenarios.{stem[3:]}.bots").bots(Path(home), aws, tell)
 
 
+def images_of(stem: str) -> Any:
+    """The Python module that knows the images of a course module: `open(home, …)` starts a desk's, `put(desk)` is the start."""
+    return importlib.import_module(f"opslab.scenarios.{stem[3:]}.images")
+
+
 def note(home: str | Path) -> dict[str, Any]:
     """What the workspace's note says; empty where it is missing or damaged."""
     try:
@@ -196,6 +211,20 @@ def aws_port(home: str | Path) -> int:
     """The port on this machine where the workspace's AWS organisation listens."""
     port = note(home).get("aws_port")
     return port if isinstance(port, int) and 0 < port < 65536 else NOWHERE
+
+
+def image_ports(home: str | Path) -> dict[str, int]:
+    """The ports on this machine of the workspace's package index, engine and registries, by name; empty where it has none."""
+    found = note(home).get("image_ports")
+    if not isinstance(found, dict) or not {"index", "engine"} <= found.keys():
+        return {}
+    return {str(name): port for name, port in found.items() if isinstance(port, int) and 0 < port < 65536}
+
+
+def base_digests(home: str | Path) -> list[str]:
+    """The digests of the base images on the machine where the workspace is; empty where it has none."""
+    found = note(home).get("base_digests")
+    return [str(digest) for digest in found] if isinstance(found, list) else []
 
 
 def twists_of(home: str | Path) -> frozenset[str]:
