@@ -15,6 +15,7 @@ TOPICS = {
     "02": "merge_requests",
     "03": "iam_roles",
     "04": "terraform_gitops",
+    "05": "docker_pinning",
 }
 """Number to topic: the stem that every file of a module is named by, `01_shell_setup`."""
 

@@ -63,6 +63,7 @@ from opslab.worlds import terraform, workspace
 from opslab.worlds.aws import cloud
 from opslab.worlds.forge import reactions
 from opslab.worlds.forge.forge import Forge
+from opslab.worlds.images import desk
 
 ANSWERS = Path(__file__).parent / "answers"
 KEYS = {
@@ -266,14 +267,20 @@ def _run(case: Case, home: Path, words: Mapping[str, Any], slips: tuple[Case, ..
     """Run the script of this case on the desk, as the learner would in a terminal."""
     stem = workspace.note(home)["module"]
     text = _own(case, case.settings["script"], words, slips)
+    module = checks.load(stem)
     with contextlib.ExitStack() as running:
-        env = {}
-        if checks.module_of(case.task).find(case.task).cloud:
+        env, aws = {}, None
+        if module.find(case.task).cloud:
             where = {"seed": workspace.seed_of(home), "journal": home / cloud.JOURNAL, "record": True}
+            where["registries"] = home / desk.ECR if module.images else None
             aws = running.enter_context(cloud.shared().open(workspace.cloud_of(stem), **where))
             env["AWS_ENDPOINT_URL"] = aws.endpoint
-            if checks.load(stem).bots:
+            if module.bots:
                 running.enter_context(_bots(home, stem, aws))
+        if module.images:
+            images = running.enter_context(_images(case, home, stem, aws))
+            if module.forge and (home / workspace.FORGE).is_dir():
+                running.enter_context(reactions.Worker(Forge(home / workspace.FORGE), every=0.05, **images.for_jobs))
         done = subprocess.run(
             ["bash", "-ec", text], cwd=home, env=workspace.environment(home, env), text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=250, check=False,
@@ -288,6 +295,15 @@ def _bots(home: Path, stem: str, aws: cloud.Cloud) -> reactions.Worker:
         terraform.on_desk(home, terraform.find())
     forge = Forge(home / workspace.FORGE)
     return reactions.Worker(forge, every=0.05, bots=workspace.bots_of(stem, home, aws, reactions.telling(forge)))
+
+
+def _images(case: Case, home: Path, stem: str, aws: cloud.Cloud | None) -> desk.Desk:
+    """What a desk has running for images, as the lab server has it; of what is there at the start, what this task needs."""
+    scenario = workspace.images_of(stem)
+    found = scenario.open(home, seed=workspace.seed_of(home), cloud=lambda: aws, ports=workspace.image_ports(home))
+    workspace.add_to_note(home, image_ports=found.ports, base_digests=found.base_digests)
+    scenario.put(found, workspace.twists_of(home), task=case.task)
+    return found
 
 
 def _write(path: Path, text: str) -> None:

@@ -290,7 +290,7 @@ def test_the_quiz_is_in_the_first_lesson_word_for_word():
 # ---- the package ------------------------------------------------------------------------------------------------------------
 
 # What is put on desks, or into packages there, is written for learners.
-FOR_DESKS = ("sources", "dags", "desk")
+FOR_DESKS = ("sources", "dags", "desk", "image", "labels", "repositories")
 SOURCES = sorted(
     path
     for path in PACKAGE.rglob("*.py")

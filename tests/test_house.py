@@ -230,7 +230,12 @@ MASKED = {
     "took 0.31 s": "took TIME",
     "real\t0m0.012s": "real\tTIME",
     "<Card at 0x7f3c205f6a50>": "<Card at ADDRESS>",
+    "better, 38b3ec9a3890, sha256:f5d9051135b0d67f7d2c15eb4a815d2b": "better, DIGEST, DIGEST",
+    "a layer of 47.6 kB on 88.8 MB": "a layer of SIZE on SIZE",
+    "way-8223b8e8-title": "PICTURE-title",
+    "Python 3.12.1 and tools": "PYTHON and tools",
     # what a lesson says must go on being compared
+    "777788889999.dkr.ecr, 46b9d674, 657 B, 1.08 kB": "777788889999.dkr.ecr, 46b9d674, 657 B, 1.08 kB",
     "exit code 3, 12 late files, 20 seconds": "exit code 3, 12 late files, 20 seconds",
     "2026-11-16T01:10:51Z 4.5 MB /usr/bin/git lessons/01": "2026-11-16T01:10:51Z 4.5 MB /usr/bin/git lessons/01",
 }
