@@ -125,8 +125,9 @@ def how_to_get(name: str, where: str) -> str:
 
 
 def search_path() -> str:
-    """Where the worlds look for commands."""
-    return workspace.environment(tempfile.gettempdir())["PATH"]
+    """Where the worlds look for commands, without the course's own, which only call those of the machine."""
+    path = workspace.environment(tempfile.gettempdir())["PATH"]
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if folder != str(workspace.BIN))
 
 
 def _version(path: str, *arguments: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from opslab import doctor, jail, lab
+from opslab.worlds import workspace
 from opslab.worlds.terraform import tools as finding_terraform
 
 FIELDS = {"name", "state", "found", "wanted", "needed_for", "required", "get"}
@@ -301,3 +302,9 @@ def test_the_table_reads_without_colour_and_in_a_narrow_window(monkeypatch, caps
     # A command stands whole on its line, ready to be copied.
     assert "  git (01): sudo apt-get install git\n" in shown
     assert f"  podman (05): {long}\n" in shown
+
+
+def test_a_command_of_the_course_is_not_taken_for_the_machines():
+    """`skopeo` on a desk is a wrapper: whether the machine has one is another question."""
+    assert (workspace.BIN / "skopeo").is_file()
+    assert str(workspace.BIN) not in doctor.search_path().split(":")
