@@ -228,6 +228,7 @@ git commit -qm "Import what the apply that was cut off has made"
 git push -q
 opslab mr work
 opslab mr comment 2 "atlantis apply"
+opslab mr work
 """
 
 

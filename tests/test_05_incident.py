@@ -54,10 +54,9 @@ def test_the_desk_is_the_same_each_time(tmp_path):
     for name in ("one", "two"):
         incident.build(tmp_path / name, 5, frozenset())
     files = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file()]
-    assert len(files) > 20
+    assert len(files) > 5
     for path in files:
-        if path.parts[:2] != ("machine", "bin") and path.name != "pyvenv.cfg":  # these name the folder they are in
-            assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
     assert "{" not in (tmp_path / "one/notes/dead-on-arrival.md").read_text() + (tmp_path / "one/answers/5.1.txt").read_text()  # fmt: skip
 
 

@@ -6,10 +6,10 @@ image/, secrets/                 5.3: an app with the Dockerfile that somebody l
 deploy/                          5.4: what staging and production run, and the next version
 forge/                           5.5: the forge, with data/weekly; `git clone forge:data/weekly`
 runners/, labels/                5.6: forty manifests, and a pipeline that needs a daemon
-venv/                            the environment in which pip and python of this desk work
 answers/                         forms to fill in
 
-What runs beside the files (package index, engine, registries) is opened by `images`.
+What runs beside the files (package index, engine, registries) is opened by `images`, and what is made of this machine's own Python
+(environments, images) is put there by it.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from pathlib import Path
 from types import ModuleType
 
 from opslab.scenarios.docker_pinning import ci, dockerfile, incident, lesson, pins, promote, runners
-from opslab.worlds import packages
-from opslab.worlds.images.desk import VENV
 
 TASKS = (incident, pins, dockerfile, promote, ci, runners)
 
@@ -31,6 +29,5 @@ def parts(twists: frozenset[str] = frozenset()) -> tuple[ModuleType, ...]:
 
 def build(home: Path, seed: int, twists: frozenset[str]) -> None:
     """Put the desk on `home`. Twist "lesson": the desk of lesson 05."""
-    packages.make_venv(home / VENV, also=["PyYAML"])  # 5.6 is a script's work
     for part in parts(twists):
         part.build(home, seed, twists)

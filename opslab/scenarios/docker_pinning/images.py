@@ -9,9 +9,10 @@ from typing import Any
 from opslab.scenarios import docker_pinning
 from opslab.scenarios.docker_pinning import common
 from opslab.scenarios.iam_roles.names import PLATFORM
+from opslab.worlds import packages
 from opslab.worlds.aws.clients import REGION
 from opslab.worlds.aws.cloud import Cloud
-from opslab.worlds.images.desk import Desk
+from opslab.worlds.images.desk import VENV, Desk
 
 MADE = ".images/made"
 """The file that says that everything is there."""
@@ -51,6 +52,8 @@ def open(
 
 def put(desk: Desk, twists: frozenset[str], *, task: str = "") -> None:
     """Make the images that are there at the start, where they are not there yet. task: only what this one ("5.4") needs."""
+    if not (desk.home / VENV).exists():
+        packages.make_venv(desk.home / VENV, also=["PyYAML"])  # 5.6 is a script's work
     made = desk.home / f"{MADE}{task}"
     if not made.exists():
         for number, part in enumerate(docker_pinning.parts(twists), 1):

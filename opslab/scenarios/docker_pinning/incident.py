@@ -19,6 +19,7 @@ from opslab.worlds import packages
 from opslab.worlds.images.desk import Desk
 
 IMAGE = "data/loader:1.0"
+MACHINE = "machine"
 ANSWERS = "answers/5.1.txt"
 EXPERIMENT = "answers/5.1-experiment.txt"
 
@@ -109,7 +110,6 @@ def build(home: Path, seed: int, twists: frozenset[str]) -> None:
     """Put the loader, the machine and what is known so far on the desk."""
     loader = service(seed)
     put(home / "loader", seed)
-    machine(home / "machine", seed)
     names = "\n".join(f"#       {name:<20}{what}" for name, what in CHANGES.items())
     write(home / "notes/dead-on-arrival.md", NOTES.format(table=loader.table, last=LAST[loader.change]))
     write(home / ANSWERS, FORM.format(changes=names))
@@ -143,7 +143,10 @@ def monday(seed: int) -> list[Any]:
 
 
 def images(desk: Desk) -> None:
-    """Build data/loader:1.0 as it was built on Wednesday, whatever day it is on the index by now, and whatever lies in ~/loader."""
+    """Make the machine's environment, and build data/loader:1.0 as it was built on Wednesday, whatever day it is on the index by
+    now, and whatever lies in ~/loader."""
+    if not (desk.home / MACHINE).exists():
+        machine(desk.home / MACHINE, desk.seed)
     if desk.lacks:
         return
     with tempfile.TemporaryDirectory(prefix="opslab-loader-") as folder:

@@ -16,6 +16,7 @@ import hashlib
 import io
 import json
 import random
+import shutil
 import tempfile
 import zipfile
 import zlib
@@ -275,6 +276,7 @@ def build(home: Path, seed: int, twists: frozenset[str]) -> None:
     (home / ".aws" / "credentials").chmod(0o600)
     write(home / ".secrets" / "registry", common.password(seed, "you") + "\n")
     (home / ".secrets" / "registry").chmod(0o600)
+    shutil.rmtree(home / REGISTRY, ignore_errors=True)  # whatever somebody has made of it
     fill_registry(home / REGISTRY, seed)
 
 
