@@ -74,22 +74,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     brief, anywhere = getattr(of, "BRIEF", ()), getattr(of, "EVERYWHERE", ())
     slow, later = (*getattr(of, "SLOW", ()), *brief), getattr(of, "LATER", ())
     tasks = [task.id for task in checks.load(of.STEM[:2]).tasks]
+    # Other worlds than the first are not for a quick look.
+    elsewhere = test in ("test_a_right_answer_is_right_in_other_worlds", "test_hidden_worlds_keep_right_answers_right")
     seeds: list[int] = list(of.SEEDS)
     if test == "test_a_right_answer_is_right_in_other_worlds":
         cases, seeds = [next(c for c in cases if c.right and c.task == task) for task in tasks], seeds[1:]
     elif test == "test_hidden_worlds_keep_right_answers_right":
-        cases, slow = [c for c in cases if c.right and checks.hidden_worlds(hidden(of), c.task)], tasks
+        cases = [c for c in cases if c.right and checks.hidden_worlds(hidden(of), c.task)]
     marked = [
         pytest.param(
             case,
             marks=[linux] * (case.task not in anywhere)
             + [pytest.mark.slow]
-            * (case.task in later or case.task in slow and repeats(case, everything, case.task in brief)),
+            * (elsewhere or case.task in later or case.task in slow and repeats(case, everything, case.task in brief)),
             id=str(case),
         )
         for case in cases
     ]
-    for name, values in (("case", marked), ("task", tasks), ("seed", seeds)):
+    worlds = seeds if elsewhere else [*seeds[:1], *(pytest.param(seed, marks=pytest.mark.slow) for seed in seeds[1:])]
+    for name, values in (("case", marked), ("task", tasks), ("seed", worlds)):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, values)
 
