@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from opslab import jail
 from opslab.worlds import shell, workspace
 
 PLAIN = "PS1='$ '\n"
@@ -55,6 +59,21 @@ def test_a_command_gives_its_output_and_nothing_else(terminal):
     assert one.run("printf 'no newline'") == "no newline"
     assert one.run("(exit 7)") == ""
     assert one.run("echo $?") == "7"
+
+
+def test_a_shell_that_gets_no_turn_for_a_while_is_waited_for(terminal):
+    one = terminal("PS1='${AWS_PROFILE} $ '\n")
+    one.run("export AWS_PROFILE=staging")
+    for late in (lambda: one.prompt(), lambda: one.type("echo").line()):
+        # As on a machine that is busy with other things: the key is there, and bash does not come to read it.
+        shells = [one._child.pid, *jail.descendants(one._child.pid)]
+        for pid in shells:
+            os.kill(pid, signal.SIGSTOP)
+        waker = threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGCONT) for pid in shells])
+        waker.start()
+        assert late().startswith("staging $")
+        waker.join()
+    assert one.line() == "staging $ echo"
 
 
 def test_without_an_rc_file_there_is_a_prompt_too(home):

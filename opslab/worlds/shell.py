@@ -48,6 +48,10 @@ LIMITS = jail.Limits(seconds=60, processes=200)
 PROMPT_FOLLOWS = "\x1b[?2004h"
 """What bash writes before each prompt, from 5.1 on: it asks the terminal to mark what is pasted. Older ones write nothing."""
 
+NO_TURN = 1.0
+"""Seconds of silence after which a key has had its effect, where one that is seen was to be expected. Between terminal and shell
+stands the kernel, which on a busy machine hands a key over late: so long, the shell seems to wait for it."""
+
 KEPT = 200_000
 """Characters: of a flood of output that makes no pause, only the last ones are kept and drawn."""
 
@@ -130,8 +134,9 @@ class Terminal:
 
     def type(self, text: str, *, patience: float = 8.0) -> Terminal:
         """Type text as on a keyboard, without ENTER, and wait up to `patience` seconds for what it brings about."""
+        start = self._count
         self._child.send(text)
-        return self.settle(patience=patience)
+        return self.settle(patience=patience, after=start)
 
     def press(self, *keys: str, patience: float = 8.0) -> Terminal:
         """Press keys by name, quickly one after the other: TAB, ENTER, UP, DOWN, CTRL-C, -D, -E, -L, -R, -U."""
@@ -145,14 +150,9 @@ class Terminal:
         """
         start = self._count
         self._child.send(command + "\r")
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline:
-            self.settle(patience=max(deadline - time.monotonic(), 0.1))
-            if "\n" in self._since(start) and self.at_prompt():
-                break
+        if not self._comes_back(start, patience):
             if self.ended:
                 raise NoPrompt(f"the shell ended at “{command}”", self.text())
-        else:
             raise NoPrompt(f"“{command}” did not end within {patience:g} seconds", self.text())
         raw = self._since(start)
         printed, mark, _ = raw.rpartition(PROMPT_FOLLOWS)
@@ -169,12 +169,16 @@ class Terminal:
         # Not a reset: a colour that was never switched off stays, as it does for a person.
         self.screen.erase_in_display(2)
         self.screen.cursor_position()
-        return self.press("ENTER")
+        start = self._count
+        self._child.send(KEYS["ENTER"])
+        self._comes_back(start, patience=8.0)
+        return self
 
-    def settle(self, quiet: float = 0.06, *, patience: float = 8.0) -> Terminal:
+    def settle(self, quiet: float = 0.06, *, patience: float = 8.0, after: int = -1) -> Terminal:
         """Read until, for `quiet` seconds, nothing has come and bash has done nothing but wait for a key.
 
         Silence alone would not do: a completion may take its time, and on a busy machine bash may have had no turn yet.
+        after: where something must come, the number of characters that had come before; until then, silence has to last.
         """
         deadline = time.monotonic() + patience
         silent_since = time.monotonic()
@@ -187,7 +191,7 @@ class Terminal:
                 raise NoPrompt(f"the shell started more than {self._limits.processes} processes", self.text())
             if self._is_working():
                 silent_since = time.monotonic()
-            elif time.monotonic() - silent_since >= quiet:
+            elif time.monotonic() - silent_since >= (quiet if self._count > after else NO_TURN):
                 break
         return self
 
@@ -236,6 +240,15 @@ class Terminal:
                 self._front = self._in_front()[:2]
                 return
         raise NoPrompt(f"there was no prompt after {patience:g} seconds", self.text())
+
+    def _comes_back(self, start: int, patience: float) -> bool:
+        """Whether, after ENTER, bash is at a prompt again within `patience` seconds. start: the characters that came before."""
+        deadline = time.monotonic() + patience
+        while time.monotonic() < deadline and not self.ended:
+            self.settle(patience=max(deadline - time.monotonic(), 0.1), after=start)
+            if "\n" in self._since(start) and self.at_prompt():
+                return True
+        return False
 
     def _pump(self, wait: float) -> bool:
         """Read what is there, or comes within `wait` seconds, and draw it. False: nothing came, or the shell has ended."""
