@@ -205,6 +205,14 @@ def test_a_policy_cannot_take_all_memory(tmp_path):
     assert done.returncode == 2 and "more than" in done.stderr
 
 
+def test_memory_of_the_program_that_asks_is_not_the_policys(tmp_path):
+    """A notebook with a large table in it asks, too. On Linux a process inherits the most that its parent had."""
+    policy(tmp_path, EVERYTHING.replace("TEXT", "one.address"), PLAN)
+    large = f"import subprocess, sys; b'x' * (1200 << 20); subprocess.run([sys.executable, {str(POLICY)!r}, 'test', 'mine.rego', '0.json'])"
+    done = subprocess.run([sys.executable, "-c", large], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith("FAIL - 0.json") and done.stderr == ""
+
+
 def endless() -> str:
     loops = "\n".join(f"\tsome {name} in input.resource_changes" for name in "abcdefgh")
     same = "a.address == b.type\n\tmessage := h.address"

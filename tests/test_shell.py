@@ -64,12 +64,15 @@ def test_a_command_gives_its_output_and_nothing_else(terminal):
 def test_a_shell_that_gets_no_turn_for_a_while_is_waited_for(terminal):
     one = terminal("PS1='${AWS_PROFILE} $ '\n")
     one.run("export AWS_PROFILE=staging")
+
+    def send(sign: int) -> None:
+        for pid in (one._child.pid, *jail.descendants(one._child.pid)):
+            os.kill(pid, sign)
+
     for late in (lambda: one.prompt(), lambda: one.type("echo").line()):
         # As on a machine that is busy with other things: the key is there, and bash does not come to read it.
-        shells = [one._child.pid, *jail.descendants(one._child.pid)]
-        for pid in shells:
-            os.kill(pid, signal.SIGSTOP)
-        waker = threading.Timer(0.5, lambda: [os.kill(pid, signal.SIGCONT) for pid in shells])
+        send(signal.SIGSTOP)
+        waker = threading.Timer(0.5, send, [signal.SIGCONT])
         waker.start()
         assert late().startswith("staging $")
         waker.join()
