@@ -485,7 +485,7 @@ fit = module.task(
     "Fit for notebooks",
     files=[_folder(churn.NAME), churn.CLONE],
     hints=[
-        "git log --stat in ~/work/churn shows what each commit brings. The second takes the data out, and the first still has them: whoever fetches the branch gets both.",
+        "git log --stat in work/churn shows what each commit brings. The second takes the data out, and the first still has them: whoever fetches the branch gets both.",
         "Nobody has seen these commits yet, so they may be rewritten: git reset --soft origin/main keeps your files and takes the commits away; then add and commit only what belongs there.",
         "jupyter nbconvert --clear-output --inplace churn.ipynb takes the outputs out. A .gitignore with data/, .ipynb_checkpoints/ and .env keeps the rest away.",
         ("git push -o merge_request.create … -u origin churn-notebook, look at what Ada says (opslab mr show 1), mend, git push (with --force-with-lease, "

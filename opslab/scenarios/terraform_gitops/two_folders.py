@@ -2,7 +2,7 @@
 
 work/partners/staging, production     the code as it is
 notes/partners.md                     what the platform team asks to see
-notes/terragrunt/                     the same with Terragrunt, to be read
+work/terragrunt/                      the same with Terragrunt, to be read
 
 By seed, there is one difference that nobody meant.
 """
@@ -110,7 +110,9 @@ def put_on_desk(home: Path, seed: int) -> None:
     write(home / FOLDER / ".terraform.lock.hcl", common.LOCK_FILE)
     for source in sorted(NOTES.rglob("*")):
         if source.is_file():
-            write(home / "notes" / source.relative_to(NOTES), source.read_text())
+            # The pair for Terragrunt lies beside the code that it is about.
+            place = "notes" if source.parent == NOTES else Path(FOLDER).parent
+            write(home / place / source.relative_to(NOTES), source.read_text())
 
 
 def furnish(aws: Organisation) -> None:

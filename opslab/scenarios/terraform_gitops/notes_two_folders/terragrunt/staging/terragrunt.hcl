@@ -3,7 +3,7 @@ include "root" {
 }
 
 terraform {
-  source = "../../../work/partners"
+  source = "../../partners"
 }
 
 inputs = {

@@ -20,7 +20,7 @@ FILTER_BRANCH_SQUELCH_WARNING=1 git filter-branch --index-filter 'git rm --quiet
 echo config.env > .gitignore
 git add .gitignore
 git commit --quiet -m "Ignore it"
-git --git-dir ~/forge/analytics/alerts.git fetch --quiet ~/work/alerts +main:main
+git --git-dir ~/forge/analytics/alerts.git fetch --quiet "$PWD" +main:main
 cd
 cat > answers/2.4.txt <<'EOF'
 commit: {{leak}}
