@@ -33,12 +33,20 @@ learn: setup ## open the course in JupyterLab (sets everything up the first time
 .PHONY: setup
 setup: .venv/.ready ## make or renew .venv; does nothing when it is up to date
 
+.PHONY: airflow
+airflow: .venv/.airflow ## add Airflow, for task 6.1 (about 90 packages more)
+
+.venv/.airflow: .venv/.ready
+	@echo "Installing Airflow (about a minute) …"
+	@$(BIN)/uv sync --quiet --locked --compile-bytecode --extra airflow
+	@touch $@
+
 .PHONY: test
-test: setup ## every test: package, checks, lessons, browser
+test: airflow ## every test: package, checks, lessons, browser
 	$(BIN)/pytest -n 2 --dist loadfile $(NBVAL) tests lessons
 
 .PHONY: test-fast
-test-fast: setup ## what a change needs most: under 3 minutes, no browser, no slow tests
+test-fast: airflow ## what a change needs most: under 3 minutes, no browser, no slow tests
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not browser" tests
 
 .PHONY: lint
@@ -80,6 +88,6 @@ lock: ## after a change of dependencies: renew uv.lock and requirements.txt
 	@test "$(MADE_FOR)" = "$(CURDIR)" || { echo "Making .venv with $$($(PYTHON) --version) …"; $(PYTHON) -m venv --clear .venv; }
 	@$(BIN)/python -m pip install --quiet "uv==$$(sed -n '/^name = "uv"$$/{n;s/^version = "\(.*\)"$$/\1/p;}' uv.lock)"
 	@echo "Installing the locked packages (about 2 minutes the first time, more on a slow line) …"
-	@$(BIN)/uv sync --quiet --locked --compile-bytecode
+	@$(BIN)/uv sync --quiet --locked --compile-bytecode $(if $(wildcard .venv/.airflow),--extra airflow)
 	@echo "$(CURDIR)" > $@
 	@$(BIN)/opslab doctor || true

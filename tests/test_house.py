@@ -92,7 +92,7 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-OLDEST = version(PYPROJECT["project"]["requires-python"].removeprefix(">="))
+OLDEST = version(PYPROJECT["project"]["requires-python"].removeprefix(">=").partition(",")[0])
 
 
 def test_make_looks_for_pythons_that_the_locked_packages_come_ready_made_for():

@@ -143,6 +143,8 @@ class Company:
         self.places = table([PARTNERS[0][3], *(weights[i] for i in order), *[GUEST_WEIGHT] * GUESTS])
         self.joined = np.array([partner.joined for partner in self.partners])
         self.closed = np.array([partner.closed for partner in self.partners])
+        # A day asks for the volumes of the 45 days before it.
+        self.events, self.volume = functools.cache(self.events), functools.cache(self.volume)
 
     def _everybody(self) -> list[Partner]:
         found = [

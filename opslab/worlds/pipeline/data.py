@@ -159,6 +159,15 @@ class Targ(Company):
             raise ValueError(f"There is no table {name!r}. Take one of: {', '.join(SCHEMA)}.")
         return self._table(name, about.to_number(day))
 
+    def facts(self, listings: np.ndarray) -> dict[str, np.ndarray]:
+        """What is known of listings (their ids), also of those that are gone: arrays category and country."""
+        known = self._describe(np.asarray(listings, dtype=np.int64))
+        categories = np.array([name for name, _ in CATEGORIES], dtype=object)
+        return {
+            "category": categories[known["category"]],
+            "country": np.array(COUNTRIES, dtype=object)[known["country"]],
+        }
+
     def calendar(self, day, days: int = 1) -> pd.DataFrame:
         """What marketing has announced for so many days from `day` on: columns date, event. Ordinary days are not in it."""
         first = about.to_number(day)
