@@ -631,7 +631,7 @@ def test_a_blob_that_breaks_off_while_it_is_sent(
 
 
 def test_it_listens_on_the_loopback_only_and_says_when_a_port_is_taken(registry: Registry, tmp_path: Path) -> None:
-    assert {one.server_address[0] for one in registry._servers} == {"127.0.0.1"}
+    assert {one.server_address[0] for one in registry._listener._servers} == {"127.0.0.1"}
     with pytest.raises(OSError, match=rf"cannot listen on port {registry.port} of 127\.0\.0\.1 .*: take another one"):
         Registry(Team(tmp_path, None), port=registry.port).open()
 

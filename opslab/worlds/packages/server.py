@@ -19,21 +19,17 @@ from __future__ import annotations
 import collections
 import json
 import re
-import socketserver
-import tempfile
-import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
+from opslab.worlds.loopback import HOST, Listener
 from opslab.worlds.packages import advisories, simple
 from opslab.worlds.packages.index import Index, PackagesError
 
-HOST = "127.0.0.1"
 MIRROR = "/mirror"
 """Where another copy of the index is, see `Index.mirror`."""
 
@@ -146,21 +142,8 @@ class Server:
     def __init__(self, index: Index, port: int = 0) -> None:
         self.index = index
         self.requests: collections.deque[str] = collections.deque(maxlen=REMEMBERED)
-        # In a folder of its own, because the jail covers the folder in which a socket stands.
-        self._folder = tempfile.TemporaryDirectory(prefix="opslab-packages-", ignore_cleanup_errors=True)
-        self.socket = Path(self._folder.name) / "packages"
-        try:
-            tcp = _Tcp((HOST, port), _Handler)
-        except OSError:
-            if not port:
-                raise
-            tcp = _Tcp((HOST, 0), _Handler)
-        self.port: int = tcp.server_address[1]
-        self._servers = [tcp, _Unix(str(self.socket), _Handler)]
-        for server in self._servers:
-            server.ours = self
-            threading.Thread(target=server.serve_forever, args=(0.05,), name="package index", daemon=True).start()
-        self.running = True
+        self._listener = Listener(_Handler, self, name="package index", port=port)
+        self.port, self.socket, self.services = self._listener.port, self._listener.socket, self._listener.services
 
     def __enter__(self) -> Self:
         return self
@@ -170,17 +153,7 @@ class Server:
 
     def close(self) -> None:
         """Stop listening. Nothing is lost: day and tampering belong to the index."""
-        if self.running:
-            self.running = False
-            for server in self._servers:
-                server.shutdown()
-                server.server_close()
-            self._folder.cleanup()
-
-    @property
-    def services(self) -> dict[int, Path]:
-        """For `opslab.jail`: what has to be reachable inside, by port. `{another_port: server.socket}` does, too."""
-        return {self.port: self.socket}
+        self._listener.close()
 
     @property
     def url(self) -> str:
@@ -197,24 +170,6 @@ class Server:
         return f"{self.url}/osv/v1/query"
 
 
-class _Threads(socketserver.ThreadingMixIn):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    ours: Server
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is no event; a fault of ours is answered with 500 before it gets here."""
-
-
-class _Tcp(_Threads, socketserver.TCPServer):
-    allow_reuse_address = True
-
-
-class _Unix(_Threads, socketserver.UnixStreamServer):
-    pass
-
-
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "opslab-packages", ""
@@ -222,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # headers and body in one packet
 
     def do_GET(self) -> None:
-        ours = self.server.ours
+        ours = self.server.owner
         length = self.headers.get("Content-Length", "0")
         if not length.isdecimal() or int(length) > BODY_LIMIT:
             self.close_connection = True

@@ -13,11 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
 import socket
-import socketserver
-import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -31,8 +27,8 @@ from opslab.worlds.images.engine.commands import COMMANDS, SENT, Commands, Refus
 from opslab.worlds.images.registry.errors import RegistryError
 from opslab.worlds.images.registry.server import Body, Interrupted
 from opslab.worlds.images.store import Store
+from opslab.worlds.loopback import HOST, Listener, Server
 
-HOST = "127.0.0.1"
 KIND = "application/x-desk"
 """A web page cannot send this content type to another server without asking, and it is never told that it may."""
 
@@ -84,20 +80,14 @@ class Engine:
     ) -> None:
         self.commands = Commands(store, dict(hosts or {}), services or {}, env or {}, images or {}, osv_url)
         self.jobs = threading.BoundedSemaphore(JOBS)
-        # In a folder of its own, because the jail covers the folder in which a socket stands.
-        self._folder = tempfile.TemporaryDirectory(prefix="opslab-engine-", ignore_cleanup_errors=True)
-        self.socket = Path(self._folder.name) / "engine"
-        try:
-            tcp = _Server((HOST, port), self)
-        except OSError:
-            if not port:
-                raise
-            tcp = _Server((HOST, 0), self)
-        self.port: int = tcp.server_address[1]
-        self._servers = [tcp, _UnixServer(str(self.socket), self)]
-        for server in self._servers:
-            threading.Thread(target=server.serve_forever, args=(0.05,), name="engine", daemon=True).start()
-        self.running = True
+        self._listener = Listener(
+            _Handler,
+            self,
+            name="engine",
+            port=port,
+            connections=CONNECTIONS,
+        )
+        self.port, self.socket, self.services = self._listener.port, self._listener.socket, self._listener.services
 
     def __enter__(self) -> Self:
         return self
@@ -107,18 +97,7 @@ class Engine:
 
     def close(self) -> None:
         """Stop listening and hang up. A build under way ends with its step; what is in the store stays."""
-        if self.running:
-            self.running = False
-            for server in self._servers:
-                server.shutdown()
-                server.server_close()
-                server.hang_up()
-            self._folder.cleanup()
-
-    @property
-    def services(self) -> dict[int, Path]:
-        """For `opslab.jail`: what has to be reachable inside, by port. `{another_port: engine.socket}` does, too."""
-        return {self.port: self.socket}
+        self._listener.close()
 
     @property
     def env(self) -> dict[str, str]:
@@ -126,75 +105,15 @@ class Engine:
         return {"DOCKER_HOST": f"tcp://{HOST}:{self.port}"}
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 128
-
-    def __init__(self, place: Any, engine: Engine) -> None:
-        self.engine = engine
-        self.free = threading.BoundedSemaphore(CONNECTIONS)
-        self.deadlines: dict[socket.socket, float] = {}
-        super().__init__(place, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.deadlines[request] = time.monotonic() + HEAD_SECONDS
-        while not self.free.acquire(timeout=0.2):
-            self.service_actions()
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.deadlines.pop(request, None)
-            self.free.release()
-
-    def service_actions(self) -> None:
-        """Hang up on those who take too long. Called again and again by serve_forever."""
-        now = time.monotonic()
-        for request, until in list(self.deadlines.items()):
-            if now > until:
-                _hang_up(request)
-
-    def hang_up(self) -> None:
-        """On everybody."""
-        for request in list(self.deadlines):
-            _hang_up(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):  # clients that have gone are no news
-            super().handle_error(request, client_address)
-
-
-class _UnixServer(_Server):
-    address_family = socket.AF_UNIX
-
-    def server_bind(self) -> None:
-        before = os.umask(0o177)
-        try:
-            self.socket.bind(self.server_address)
-        finally:
-            os.umask(before)
-
-    def get_request(self) -> tuple[Any, Any]:
-        return self.socket.accept()[0], (HOST, 0)
-
-
-def _hang_up(request: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        request.shutdown(socket.SHUT_RDWR)
-
-
 class _Handler(BaseHTTPRequestHandler):
     """One connection, with one request."""
 
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: Server
 
     def setup(self) -> None:
         self.timeout = SEND_SECONDS  # of a single read or write; the deadline is about all of them
+        self.until(HEAD_SECONDS)
         super().setup()
 
     def version_string(self) -> str:
@@ -205,8 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def until(self, seconds: float) -> None:
         """Hang up after so many seconds."""
-        if self.request in self.server.deadlines:
-            self.server.deadlines[self.request] = time.monotonic() + seconds
+        self.server.hang_up_after(self.request, seconds)
 
     def do_GET(self) -> None:
         self.close_connection = True
@@ -220,9 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
             headers = {name.lower(): value for name, value in self.headers.items()}
             self.body = Body(self.rfile, headers, patience)
             if self.path.startswith("http://"):
-                proxy.forward(self, self.server.engine.commands.hosts, self.body)
+                proxy.forward(self, self.server.owner.commands.hosts, self.body)
             elif self.command == "CONNECT":
-                self.say(403, proxy.refusal(self.path, self.server.engine.commands.hosts))
+                self.say(403, proxy.refusal(self.path, self.server.owner.commands.hosts))
             else:
                 self._command(headers)
         except RegistryError as error:
@@ -269,12 +187,12 @@ class _Handler(BaseHTTPRequestHandler):
                 404, f"There is no {self.command} {self.path[:80]}. There is POST /v1/ with {', '.join(COMMANDS)}."
             )
         else:
-            with self.server.engine.commands.folder() as folder:
+            with self.server.owner.commands.folder() as folder:
                 self._do(name, folder)
 
     def _do(self, name: str, folder: Path) -> None:
         """Read all of a request, do it, and say what came of it."""
-        engine, command = self.server.engine, COMMANDS[name]
+        engine, command = self.server.owner, COMMANDS[name]
         assert self.body is not None
         pieces = self.body.pieces()
         try:

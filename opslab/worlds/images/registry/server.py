@@ -18,9 +18,6 @@ import json
 import os
 import re
 import socket
-import socketserver
-import sys
-import threading
 import time
 import traceback
 from collections import deque
@@ -35,8 +32,7 @@ from opslab.worlds.images.registry import doors, manifests, names
 from opslab.worlds.images.registry.doors import Door
 from opslab.worlds.images.registry.errors import RegistryError
 from opslab.worlds.images.registry.store import MEGABYTE, span
-
-HOST = "127.0.0.1"
+from opslab.worlds.loopback import HOST, Listener, Server
 
 CONNECTIONS = 64
 """So many clients at once. Whoever comes then waits in the queue of the port."""
@@ -83,7 +79,7 @@ class Registry:
         self.door = door
         self._port = port
         self._socket = Path(socket) if socket else None
-        self._servers: list[_Server] = []
+        self._listener: Listener | None = None
         self.log: deque[Entry] = deque(maxlen=LOG)
         """The last requests, the newest last."""
 
@@ -96,36 +92,33 @@ class Registry:
     def open(self) -> Self:
         """Begin to listen, in threads. OSError, in one line, where the port is taken."""
         try:
-            self._servers = [_Server((HOST, self._port), self)]
-            if self._socket:
-                self._servers.append(_UnixServer(self._socket, self))
+            self._listener = Listener(
+                _Handler,
+                self,
+                name="registry",
+                port=self._port,
+                or_another=False,
+                place=self._socket or "",
+                connections=CONNECTIONS,
+            )
         except OSError as error:
-            self.close()
             raise OSError(
                 f"The registry cannot listen on port {self._port} of {HOST}"
                 + (f" and at {self._socket}" if self._socket else "")
                 + f" ({error.strerror or error}): take another one."
             ) from None
         self.door.opened(self.address)
-        for server in self._servers:
-            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True, name="registry").start()
         return self
 
     def close(self) -> None:
         """Stop. Requests under way are cut off; what they have brought can be gone on with later."""
-        for server in self._servers:
-            server.hang_up()
-            if server.running:
-                server.shutdown()
-            server.server_close()
-            server.hang_up()
-        if self._socket and self._servers:
-            self._socket.unlink(missing_ok=True)
-        self._servers = []
+        if self._listener:
+            self._listener.close()
+            self._listener = None
 
     @property
     def port(self) -> int:
-        return self._servers[0].server_address[1]
+        return self._listener.port
 
     @property
     def address(self) -> str:
@@ -135,75 +128,7 @@ class Registry:
     @property
     def services(self) -> dict[int, Path]:
         """For `opslab.jail`: what has to be reachable inside, by port."""
-        return {self.port: self._socket} if self._socket else {}
-
-
-class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 128
-
-    def __init__(self, place: Any, registry: Registry) -> None:
-        self.registry = registry
-        self.free = threading.BoundedSemaphore(CONNECTIONS)
-        self.deadlines: dict[socket.socket, float] = {}
-        self.running = False
-        super().__init__(place, _Handler)
-
-    def serve_forever(self, poll_interval: float = 0.5) -> None:
-        self.running = True
-        super().serve_forever(poll_interval)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        self.deadlines[request] = time.monotonic() + HEAD_SECONDS
-        while not self.free.acquire(timeout=0.5):
-            self.service_actions()
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self.deadlines.pop(request, None)
-            self.free.release()
-
-    def service_actions(self) -> None:
-        """Hang up on those who take too long. Called again and again by serve_forever."""
-        now = time.monotonic()
-        for request, until in list(self.deadlines.items()):
-            if now > until:
-                _hang_up(request)
-
-    def hang_up(self) -> None:
-        """On everybody."""
-        for request in list(self.deadlines):
-            _hang_up(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], OSError):  # clients that have gone are no news
-            super().handle_error(request, client_address)
-
-
-class _UnixServer(_Server):
-    address_family = socket.AF_UNIX
-
-    def server_bind(self) -> None:
-        path = Path(self.server_address)
-        path.unlink(missing_ok=True)
-        before = os.umask(0o177)
-        try:
-            self.socket.bind(str(path))
-        finally:
-            os.umask(before)
-
-    def get_request(self) -> tuple[Any, Any]:
-        return self.socket.accept()[0], (HOST, 0)
-
-
-def _hang_up(request: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        request.shutdown(socket.SHUT_RDWR)
+        return self._listener.services
 
 
 class Body:
@@ -285,10 +210,11 @@ class _Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
-    server: _Server
+    server: Server
 
     def setup(self) -> None:
         self.disable_nagle_algorithm = self.request.family != socket.AF_UNIX
+        self._until(HEAD_SECONDS)
         super().setup()
 
     def version_string(self) -> str:
@@ -319,8 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _until(self, seconds: float) -> None:
-        if self.request in self.server.deadlines:
-            self.server.deadlines[self.request] = time.monotonic() + seconds
+        self.server.hang_up_after(self.request, seconds)
 
     # --- one request -------------------------------------------------------------------------------------------------------
 
@@ -412,7 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         received = self.body.received if self.body else 0
         path = getattr(self, "path", "")[:500]
-        self.server.registry.log.append(
+        self.server.owner.log.append(
             Entry(datetime.datetime.now(datetime.UTC), self.command or "", path, status, received)
         )
         self.answered = True
@@ -427,7 +352,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     @property
     def door(self) -> Door:
-        return self.server.registry.door
+        return self.server.owner.door
 
     ROUTES = (
         ("ping", r"/v2/?"),
