@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from timing import wall
+
 OVERHEAD_LIMIT = 0.0015
 COLD_LIMIT, WARM_LIMIT, RESET_LIMIT = 4.0, 0.5, 0.2
 COPY_LIMIT, REPLAY_LIMIT, CHANGES = 0.5, 1.0, 200
@@ -38,16 +40,6 @@ with Organisation({"staging": "111111111111"}) as aws:
         pass
     print(time.perf_counter() - started)
 """
-
-
-def wall(call: Callable[[], object], times: int = 10) -> float:
-    """The median time of a call, in seconds."""
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
 
 
 def alternately(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:

@@ -16,23 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from timing import wall
 
 TIMES = 20
 CHECK_LIMIT = 0.3
 IMPORT_LIMIT = 0.15
 AWS_LIMIT = 1.5
-
-
-def wall(call: Callable[[], object]) -> float:
-    """The median time, in seconds, that a call takes."""
-    taken = []
-    for _ in range(TIMES):
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
 
 
 def cpu(argv: list[str]) -> float:
@@ -49,7 +40,7 @@ def cpu(argv: list[str]) -> float:
 def main() -> int:
     """Measure, print the table, and return the exit code."""
     nothing = [sys.executable, "-c", "pass"]
-    python = wall(lambda: subprocess.run(nothing, check=True))
+    python = wall(lambda: subprocess.run(nothing, check=True), TIMES)
     python_cpu = cpu(nothing)
     importing = cpu([sys.executable, "-c", "import opslab"]) - python_cpu
 
@@ -71,9 +62,9 @@ def main() -> int:
             (home / "name.txt").write_text("Ada\n")
             os.environ["OPSLAB_WORLD"] = str(home)
             with open(os.devnull, "w") as quiet, contextlib.redirect_stdout(quiet):
-                checking = wall(lambda: lab.check("0.1"))
+                checking = wall(lambda: lab.check("0.1"), TIMES)
             command = [sys.executable, "-m", "opslab.cli", "check", "0.1"]
-            typed = wall(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
+            typed = wall(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL), TIMES)
         finally:
             lab.stop(home)
         home = root / "exercises" / "03_iam_roles" / "workspace"
@@ -82,7 +73,7 @@ def main() -> int:
             lab.prepare(home, "03_iam_roles")
             first_aws = time.perf_counter() - started
             # Untouched, 3.6 asks two copies of the organisation for every arrow.
-            asking = wall(lambda: lab.ask(home, "check", task="3.6"))
+            asking = wall(lambda: lab.ask(home, "check", task="3.6"), TIMES)
         finally:
             lab.stop(home)
 

@@ -8,26 +8,16 @@ to a push (0.3 s each), two seconds for a merge.
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from timing import wall
 
 COMMITS, FILES = 10_000, 5_000
 LOOK_LIMIT, PUSH_LIMIT, MERGE_LIMIT = 1.0, 0.6, 2.0
-
-
-def wall(call: Callable[[], object], times: int = 5) -> float:
-    """The median time of a call, in seconds."""
-    taken = []
-    for _ in range(times):
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
 
 
 def history(branch: str, parent: str, commits: int) -> bytes:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -20,6 +19,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from timing import wall
 
 BASE_LIMIT, BUILD_LIMIT, WARM_LIMIT, START_LIMIT, PUSH_LIMIT = 4.0, 1.0, 0.25, 0.5, 3.0
 TIMES = 5
@@ -43,17 +44,6 @@ events_logger = "none"
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]
 """
-
-
-def wall(call: Callable[[], object], times: int = TIMES, before: Callable[[], object] = lambda: None) -> float:
-    """The median time of a call, in seconds; `before` is done each time and not counted."""
-    taken = []
-    for _ in range(times):
-        before()
-        started = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
 
 
 class Podman:
@@ -114,8 +104,8 @@ def main() -> int:
         (desk / "requirements.txt").write_text("driver<2.9\n")
 
         def compare(name: str, mine: Callable, other: Callable, limit: float, before: Callable = lambda: None) -> None:
-            seconds = wall(mine, before=before)
-            rows.append((name, seconds, wall(other, before=before) if podman else None, limit))
+            seconds = wall(mine, TIMES, before)
+            rows.append((name, seconds, wall(other, TIMES, before) if podman else None, limit))
 
         def touch() -> None:
             (desk / "app.py").write_text(f"print({time.time()})\n")

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+
+from timing import wall
 
 LIMIT, TIMES = 3.0, 5
 DEAD = 139
@@ -61,18 +61,9 @@ class Bench:
                 shutil.rmtree(place)
         shutil.rmtree(self.home / "warehouse", ignore_errors=True)
 
-    def time(self, call: Callable[[], object], before: Callable[[], object] = lambda: None) -> float:
-        taken = []
-        for _ in range(TIMES):
-            before()
-            started = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - started)
-        return statistics.median(taken)
-
     def step(self, name: str, command: str, nothing: float, code: int = 0, fresh: bool = True) -> None:
         """Time a step and print it. fresh: with nothing installed, each time; else with what the last step has installed."""
-        seconds = self.time(lambda: self.jailed(command, code), lambda: self.clear(fresh))
+        seconds = wall(lambda: self.jailed(command, code), TIMES, lambda: self.clear(fresh))
         self.show(name, seconds, nothing)
 
     def show(self, name: str, seconds: float, nothing: float) -> None:
@@ -90,12 +81,12 @@ def main() -> int:
         started = time.perf_counter()
         subprocess.run(usual, check=True)
         usually = time.perf_counter() - started
-        made = bench.time(lambda: packages.make_venv(place), lambda: shutil.rmtree(place, ignore_errors=True))
+        made = wall(lambda: packages.make_venv(place), TIMES, lambda: shutil.rmtree(place, ignore_errors=True))
         bench.show("a virtual environment with pip (beside: python -m venv)", made, usually)
-        python = bench.time(lambda: bench.jailed("python -c pass"))
+        python = wall(lambda: bench.jailed("python -c pass"), TIMES)
         tools = {
-            "pip": ("pip install -q", bench.time(lambda: bench.jailed("pip --version"))),
-            "uv": ("uv pip install -q", bench.time(lambda: bench.jailed("uv --version"))),
+            "pip": ("pip install -q", wall(lambda: bench.jailed("pip --version"), TIMES)),
+            "uv": ("uv pip install -q", wall(lambda: bench.jailed("uv --version"), TIMES)),
         }
         load = f"python load.py {bench.service.table}.tsv"
         index.day = packages.MONDAY
@@ -116,7 +107,7 @@ def main() -> int:
             )
         audit = f"pip-audit -s osv --osv-url {bench.server.osv_url} -r requirements.lock --disable-pip"
         bench.step(
-            "pip-audit: what is known of the lock", audit, bench.time(lambda: bench.jailed("pip-audit --version")), 1
+            "pip-audit: what is known of the lock", audit, wall(lambda: bench.jailed("pip-audit --version"), TIMES), 1
         )
         bench.server.close()
     print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}")
