@@ -10,11 +10,14 @@ In a notebook these names are all you need:
     opslab.commits("work/marts")     branches and commits     opslab.merge_request(1)   how it looks on the forge
     opslab.loop(1)        where it stands on its way into AWS  opslab.sides("prices")   staging and production side by side
     opslab.layers("image")   what a change makes anew         opslab.way("data/loader")   from the laptop into production
+    opslab.runs()         what ran, and how many rows came out opslab.rows(counts)   rows over time
+    opslab.beside(today, past)       a day beside good ones
 """
 
 from opslab.lab import (
     LabError,
     NotYet,
+    beside,
     check,
     commits,
     draw,
@@ -27,6 +30,8 @@ from opslab.lab import (
     placement,
     progress,
     reset,
+    rows,
+    runs,
     screen,
     sides,
     way,
@@ -36,6 +41,6 @@ from opslab.lab import (
 __version__ = "0.1.0"
 
 __all__ = [
-    "LabError", "NotYet", "check", "commits", "draw", "hint", "layers", "lesson", "loop", "merge_request", "open", "placement", "progress",
-    "reset", "screen", "sides", "way", "why",
+    "LabError", "NotYet", "beside", "check", "commits", "draw", "hint", "layers", "lesson", "loop", "merge_request", "open", "placement",
+    "progress", "reset", "rows", "runs", "screen", "sides", "way", "why",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ TOPICS = {
     "03": "iam_roles",
     "04": "terraform_gitops",
     "05": "docker_pinning",
+    "06": "pipeline_validation",
 }
 """Number to topic: the stem that every file of a module is named by, `01_shell_setup`."""
 

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from opslab import course, jail, lab
 from opslab.worlds import terraform, workspace
+from opslab.worlds.pipeline import orchestrator
 from opslab.worlds.terraform.tools import NAMES
 
 SCHEMA = 1
@@ -299,6 +300,15 @@ def _terraform(where: str) -> Finding:
     return Finding(name, "missing", found, "terraform and its AWS provider", needed_for, False, get)
 
 
+def _airflow() -> Finding:
+    """The extra that only one task needs, and that brings ninety packages along."""
+    try:
+        return Finding("airflow", "ok", orchestrator.version(), "", ("06",))
+    except orchestrator.AirflowMissing:
+        get = "make airflow" if platform() != "conda" else 'pip install -e ".[airflow]", in the folder of the course'
+        return Finding("airflow", "missing", "not installed", "", ("06",), False, get)
+
+
 def _bubblewrap(where: str) -> Finding:
     name, needed_for = "bubblewrap", ("grading",)
     path = shutil.which("bwrap")
@@ -448,6 +458,7 @@ def examine() -> list[Finding]:
         ),
         lambda: _tool("skopeo", where, needed_for=("05",)),
         lambda: _tool("podman", where, needed_for=("05",)),
+        _airflow,
         lambda: _tool("node", where),
         lambda: _tool("chromium", where, commands=BROWSERS, needed_for=("make test",)),
     ]

@@ -165,6 +165,9 @@ def enter(home: Path) -> None:
     os.environ.clear()
     os.environ.update({**kept, **workspace.environment(home), "OPSLAB_START": str(START)})
     os.chdir(home)
+    library = str(home / workspace.LIBRARY)
+    if os.environ.get("PYTHONPATH") == library and library not in sys.path:
+        sys.path.insert(0, library)  # PYTHONPATH is read when Python starts, and this one runs
     _keep_what_is_overwritten()
     _say_exit_codes()
 
@@ -560,6 +563,57 @@ def way(repository: str) -> Picture:
     with _telling() as tell:
         found = ask(here(), "way", repository=repository, tell=tell)
     return Picture(found["text"], found["html"])
+
+
+def runs(first: str = "", last: str = "") -> Picture:
+    """The runs of the pipeline as a grid: days from left to right, steps from top to bottom, with the rows that came out.
+
+    first, last: the days to show, such as "2026-11-16"; by default all. Raises LabError.
+    """
+    with _telling() as tell:
+        found = ask(here(), "runs", first=str(first), last=str(last), tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def rows(counts: Any, title: str = "Rows a day", marked: dict[str, str] | None = None) -> Picture:
+    """Counts over time as lines, weekends in grey.
+
+    counts: a DataFrame or Series with a row for each day (the days are its index). marked: a word at a day,
+    {"2026-11-16": "0 rows"}. Raises LabError.
+    """
+    table = counts.to_frame() if hasattr(counts, "to_frame") else counts
+    try:
+        days = [str(day)[:10] for day in table.index]
+        columns = {str(name): [_value(value) for value in table[name]] for name in table.columns}
+    except (AttributeError, TypeError, ValueError):
+        raise LabError("opslab.rows() draws a DataFrame or Series of numbers whose index are days.") from None
+    with _telling() as tell:
+        found = ask(here(), "rows", days=days, columns=columns, title=title, marked=marked or {}, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def beside(today: Any, past: Any, title: str = "A day beside the days before") -> Picture:
+    """Each measure of a day beside the range that it had on days that were good.
+
+    today: a dictionary of numbers. past: a DataFrame with a row for each good day, and columns of the same names.
+    Raises LabError.
+    """
+    try:
+        values = {str(name): _value(value) for name, value in dict(today).items()}
+        history = {name: [_value(value) for value in past[name]] for name in values if name in past}
+    except (AttributeError, TypeError, ValueError):
+        raise LabError("opslab.beside(today, past) wants a dictionary of numbers, and a DataFrame of such numbers.") from None  # fmt: skip
+    if not history:
+        raise LabError("None of the measures of today has a column in past, so there is nothing to compare.")
+    with _telling() as tell:
+        found = ask(here(), "beside", today=values, history=history, title=title, tell=tell)
+    return Picture(found["text"], found["html"])
+
+
+def _value(value: Any) -> float | None:
+    """A number as JSON can have it; None where there is none."""
+    number = float(value)
+    return number if abs(number) < float("inf") else None  # not a number is no smaller than anything, either
 
 
 def commits(folder: str) -> Picture:

@@ -15,15 +15,17 @@ import importlib
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from opslab import checks, course, jail, quiz, wire
@@ -38,6 +40,7 @@ from opslab.worlds.images import desk
 from opslab.worlds.images import picture as image_pictures
 from opslab.worlds.images.references import NameProblem
 from opslab.worlds.images.store import Image, ImageNotFound, StoreError
+from opslab.worlds.pipeline import orchestrator
 
 LESSON_SEED = 1
 """Lessons look the same for everybody, so that their stored outputs can be compared."""
@@ -76,10 +79,14 @@ class World:
         self._bots: list[Any] = []
         self._told: Tell | None = None  # whoever waits for the bots at this moment
         self._images: desk.Desk | None = None
+        self._pipeline: Any = None
 
     def close(self) -> None:
         """End what this world has running."""
         self._stop_colleagues()  # first: a bot may be at work in AWS
+        if self._pipeline:
+            self._pipeline.close()
+            self._pipeline = None
         if self._images:
             self._images.close()
             self._images = None
@@ -101,6 +108,7 @@ class World:
         made = False
         self._module(stem)
         port, image_ports = self._port(), workspace.image_ports(self.home)
+        warehouse_port = workspace.warehouse_port(self.home)
         if anew and self.home.exists():
             self.close()
             shutil.rmtree(self.home, ignore_errors=True)
@@ -122,6 +130,7 @@ class World:
             made = True
         self._start_cloud(tell, port)
         self._start_images(tell, image_ports)
+        self._start_pipeline(tell, warehouse_port)
         self._start_colleagues()
         return {"home": str(self.home), "made": made, "remarks": self._remarks(stem)}
 
@@ -131,6 +140,7 @@ class World:
         if aws := self._start_cloud(tell):
             aws.ask("save")
         self._start_images(tell)
+        self._start_pipeline(tell)
         self._start_colleagues(now=True, tell=tell)
         if aws:
             aws.ask("save")
@@ -151,6 +161,7 @@ class World:
         # A server that has just replaced another one must not leave the desk without AWS.
         self._start_cloud(tell)
         self._start_images(tell)
+        self._start_pipeline(tell)
         with self._progress() as progress:
             entry = self._entry(progress, found)
             entry["hints"] = min(entry["hints"] + 1, len(found.hints))
@@ -164,12 +175,14 @@ class World:
         if what == module.number or what == stem:
             seed, twists = self._seed(), workspace.twists_of(self.home)
             port, image_ports = self._port(), workspace.image_ports(self.home)
+            warehouse_port = workspace.warehouse_port(self.home)
             self.close()
             names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
             kept = self._keep(names, "reset")
             workspace.build(stem, self.home, seed, twists=twists)
             self._start_cloud(tell, port)
             self._start_images(tell, image_ports)
+            self._start_pipeline(tell, warehouse_port)
             self._start_colleagues()
             return {"what": f"module {module.number}", "kept": kept}
         task = self._task(what)
@@ -336,7 +349,56 @@ class World:
             raise Refusal(error.args[0]) from None
         return {"text": drawing.text, "html": drawing.svg}
 
+    def runs(self, tell: Tell, first: str, last: str) -> dict[str, str]:
+        """The runs that the pipeline of this world has written down, as a grid."""
+        self._must_be_there()
+        records = importlib.import_module("opslab.worlds.pipeline.flow.records")  # only here: it brings DuckDB along
+        path = self.home / "pipeline" / "runs.sqlite"
+        try:
+            steps = orchestrator.runs(self.home) + (records.Records(path).latest() if path.is_file() else [])
+        except sqlite3.Error as error:
+            raise Refusal(
+                f"The records of the runs cannot be read ({error}). They are ~/pipeline/runs.sqlite and ~/airflow/airflow.db: "
+                "move the damaged one away, and the next run makes a new one."
+            ) from None
+        wanted = [step for step in steps if (first or step["day"]) <= step["day"] <= (last or step["day"])]
+        if not wanted:
+            raise Refusal("There are no runs of these days." if steps else "Nothing has run here yet.")
+        return self._drawn(lambda views: views.run_grid(wanted))
+
+    def rows(
+        self, tell: Tell, days: list[str], columns: dict[str, list], title: str, marked: dict[str, str]
+    ) -> dict[str, str]:
+        """Counts over time, as lines."""
+
+        def draw(views: ModuleType) -> Any:
+            import pandas as pd
+
+            try:
+                counts = pd.DataFrame(columns, index=pd.to_datetime(days), dtype="float64")
+            except (ValueError, TypeError):
+                raise Refusal("The index is no days. Set it: counts.set_index('day')") from None
+            return views.row_counts(counts, title, marked)
+
+        return self._drawn(draw)
+
+    def beside(
+        self, tell: Tell, today: dict[str, float], history: dict[str, list[float]], title: str
+    ) -> dict[str, str]:
+        """Each measure of a day beside the range that it had on good days."""
+        known = {name: [value for value in values if value is not None] for name, values in history.items()}
+        values = {name: float("nan") if value is None else value for name, value in today.items()}
+        return self._drawn(lambda views: views.against_band(known, values, title))
+
     # -- inside
+
+    @staticmethod
+    def _drawn(draw: Callable[[ModuleType], Any]) -> dict[str, str]:
+        """A view of the pipeline as text and picture. draw: is given `opslab.worlds.pipeline.views`."""
+        # Only here: it needs pandas, and matplotlib, which take a second that other modules need not wait for.
+        views = importlib.import_module("opslab.worlds.pipeline.views")
+        view = draw(views)
+        return {"text": str(view), "html": view._repr_html_()}
 
     def _desk(self, tell: Tell) -> desk.Desk:
         self._must_be_there()
@@ -366,7 +428,9 @@ class World:
         module = checks.load(stem)
         lacks = terraform.missing() if module.bots else ""
         lacks = lacks or (self._images.lacks if self._images else "")
-        without = module.without_bots or module.without_images
+        if module.pipeline and not lacks:
+            lacks = orchestrator.missing()
+        without = module.without_bots or module.without_images or module.without_airflow
         return [lacks, *([without] if without else [])] if lacks else []
 
     def _forge(self) -> forge.Forge:
@@ -464,6 +528,26 @@ class World:
             tell("making the images that are there at the start")
             scenario.put(self._images, workspace.twists_of(self.home))
         return self._images
+
+    def _start_pipeline(self, tell: Tell, port: int = 0) -> Any:
+        """What runs beside the pipeline of this world, started where it does not run; None where the module has none.
+
+        port: where terminals know the warehouse, where the note does not say.
+        """
+        module = self._module_here()
+        if module is None or not module.pipeline:
+            return None
+        if self._pipeline is None:
+            tell("delivering the files of the last days")
+            self._pipeline = workspace.pipeline_of(module.stem).open(
+                self.home,
+                seed=workspace.seed_of(self.home),
+                cloud=lambda: self.cloud,
+                port=workspace.warehouse_port(self.home) or port,
+                twists=workspace.twists_of(self.home),
+            )
+            workspace.add_to_note(self.home, warehouse_port=self._pipeline.port)
+        return self._pipeline
 
     def _port(self) -> int:
         """Where AWS was found here before, because terminals know it; 0: nowhere."""

@@ -68,12 +68,14 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         path.unlink(missing_ok=True)
         before = os.umask(0o177)
         try:
-            super().__init__(str(path), _Handler)
+            super().__init__(str(path), Handler)
         finally:
             os.umask(before)
 
 
-class _Handler(socketserver.StreamRequestHandler):
+class Handler(socketserver.StreamRequestHandler):
+    """One request and its answer. Who listens elsewhere gives it another `answer`."""
+
     server: Server
 
     def handle(self) -> None:
@@ -85,12 +87,15 @@ class _Handler(socketserver.StreamRequestHandler):
             self._say({"error": f"The request is not a line of JSON ({error})."})
             return
         try:
-            self._say({"result": self.server.answer(request, lambda text: self._say({"tell": text}))})
+            self._say({"result": self.answer(request, lambda text: self._say({"tell": text}))})
         except Refusal as error:
             self._say({"error": str(error)})
         except Exception as error:  # noqa: BLE001  (whoever asks is answered, also by a server with a fault)
             traceback.print_exc()
             self._say({"error": f"The server stumbled ({type(error).__name__}: {error})."})
+
+    def answer(self, request: dict[str, Any], tell: Tell) -> Any:
+        return self.server.answer(request, tell)
 
     def _say(self, message: dict[str, Any]) -> None:
         with contextlib.suppress(OSError):  # whoever asked has gone: the work is done all the same

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from opslab import jail
@@ -44,6 +48,24 @@ def test_a_world_of_trials_is_the_same_each_time_and_odd(trials: Trials):
     assert {trial.fault for trial in everything.days if trial.fault} == set(FAULTS)
     assert len({odd for trial in everything.days for odd in trial.oddities}) >= 4
     assert len({Trials(seed, []).targ.clicks for seed in range(5)}) == 5, "sizes differ, so no stored count fits"
+
+
+def test_no_good_twin_of_a_broken_day_lies_beside_it():
+    """Whoever could compare a day with what it should have been would need no checks: not in other files, not by its layout."""
+    days = Trials(9, good=5, clicks=1_500, past=5)
+    assert len({trial.date for trial in days.days}) == len(days.days) == len(FAULTS) + 5
+    assert not {trial.date for trial in days.days} & set(days.past)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, trial in enumerate(days.days):
+            file = Path(folder, "day")
+            file.write_bytes(days.files[f"days/{number:03}"])
+            day = driver.load(file)
+            assert (day.date, day.events) == (trial.date, days.events(trial.date))
+            for name, table in days.tables(trial).items():
+                pd.testing.assert_frame_equal(day[name], table)
+                assert day[name]._mgr.nblocks == len(table.columns), (
+                    "which tables were touched can be told by their layout"
+                )
 
 
 # ---- scores ------------------------------------------------------------------------------------------------------------------------
@@ -163,7 +185,7 @@ EXPECTED = {
 
 @pytest.mark.slow
 def test_whatever_a_check_does_is_one_of_the_answers(tmp_path: Path):
-    trials = Trials(3, [], clicks=1_000, past=2)
+    trials = Trials(3, [], good=0, clicks=1_000, past=20)
     dates = trials.past[-len(EXPECTED) :]
     trials.days = [Trial(date) for date in dates]
     plan = dict(zip(dates, EXPECTED, strict=True))
@@ -179,6 +201,65 @@ def test_whatever_a_check_does_is_one_of_the_answers(tmp_path: Path):
     assert "(line 19)" in next(answer.say for answer in found.answers if answer.state == "crash")
     assert told[0].endswith("good days to measure")
     assert not (tmp_path / "trial").exists()
+
+
+SPY = """
+import glob, json, os, pickle
+
+def check(day, measures, past):
+    index = json.load(open("trial/index.json"))
+    here = [pickle.load(open(path, "rb")) for path in glob.glob("trial/*/*")]
+    twins = [found for found in here if found[0] == day.date]
+    if len(twins) != 1 or set(index) != {"past", "days", "seconds"}:
+        return ["there is something to compare with"]
+    print("x" * 2_000_000)
+    for name in index["days"] if FORGED else []:
+        with open("trial/outcome.jsonl", "a") as file:
+            file.write(json.dumps({"event": "day", "name": name, "state": "ok", "alarms": ["forged"]}) + chr(10))
+    if KILL:
+        os.kill(os.getppid(), 9)
+    return []
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "how, states",
+    [
+        ("FORGED, KILL = False, False", {"quiet"}),
+        ("FORGED, KILL = True, False", {"nonsense"}),
+        ("FORGED, KILL = False, True", {"missing"}),
+    ],
+)
+def test_who_looks_around_or_writes_answers_has_nothing_of_it(
+    tmp_path: Path, trials: Trials, how: str, states: set[str]
+):
+    (tmp_path / "checks.py").write_text(f"{how}\n{SPY}")
+    found = run("checks.py", trials, home=tmp_path, **confinement(tmp_path))
+    assert {answer.state for answer in found.answers} == states and found.score == 0
+
+
+@pytest.mark.slow
+def test_what_is_settled_is_not_asked_any_further(tmp_path: Path, trials: Trials):
+    """And it is the same answers that count, however many more came in before the end was made."""
+    (tmp_path / "checks.py").write_text("def check(day, measures, past):\n    return ['always']\n")
+    found = run("checks.py", trials, home=tmp_path, enough=lambda seen: len(seen.answers) == 3, **confinement(tmp_path))
+    assert [answer.state for answer in found.answers] == ["alarm"] * 3 + ["missing"] * (len(trials.days) - 3)
+    assert found.error == ""
+
+
+def test_what_is_slow_to_import_is_imported_once(tmp_path: Path):
+    """Before all forks; and a file that is no Python is nobody's business yet."""
+    for text in ("import (", "\0", "x = 1", "import duckdb\nfrom pandera import pandas as pa\n"):
+        (tmp_path / "checks.py").write_text(text)
+        driver.import_before(str(tmp_path / "checks.py"))
+    driver.import_before(str(tmp_path / "missing.py"))
+    told = "import driver, sys; driver.import_before('checks.py'); print(*sys.modules)"
+    env = {"PYTHONPATH": str(Path(driver.__file__).parent), "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", told], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert {"duckdb", "pandera.pandas", "pandera.backends.pandas.container"} <= set(done.stdout.split())
 
 
 @pytest.mark.slow
@@ -205,18 +286,19 @@ def test_the_reference_as_a_learners_file(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "line, state",
+    "lines, state",
     [
-        (None, "missing"),
-        ({"state": "ok", "alarms": []}, "quiet"),
-        ({"state": "ok", "alarms": ["x", 7]}, "alarm"),
-        ({"state": "ok", "alarms": "many"}, "quiet"),
-        ({"state": "golden", "say": 5}, "crash"),
-        ({}, "crash"),
+        ([], "missing"),
+        ([{"state": "ok", "alarms": []}], "quiet"),
+        ([{"state": "ok", "alarms": ["x", 7]}], "alarm"),
+        ([{"state": "ok", "alarms": "many"}], "quiet"),
+        ([{"state": "golden", "say": 5}], "crash"),
+        ([{}], "crash"),
+        ([{"state": "ok", "alarms": []}, {"state": "ok", "alarms": ["x"]}], "nonsense"),
     ],
 )
-def test_what_comes_back_is_read_with_care(line, state: str):
-    assert mutation._answer(Trial("2026-11-16"), line).state == state
+def test_what_comes_back_is_read_with_care(lines, state: str):
+    assert mutation._answer(Trial("2026-11-16"), lines).state == state
 
 
 def test_a_process_that_is_gone_leaves_days_unasked(tmp_path: Path, trials: Trials, monkeypatch):
@@ -228,3 +310,14 @@ def test_a_process_that_is_gone_leaves_days_unasked(tmp_path: Path, trials: Tria
     found = run("checks.py", trials, home=tmp_path)
     assert found.score == 0 and "still running" in found.error
     assert driver.PAST_SHARE == 3
+
+
+# ---- long answers ---------------------------------------------------------------------------------------------------------------
+
+
+def test_many_measures_are_no_crash_and_endless_ones_are_named(monkeypatch: pytest.MonkeyPatch):
+    long = {"state": "ok", "rows": ["x" * 1000] * 3000}
+    assert driver.ask(lambda: long, 20) == long
+    monkeypatch.setattr(driver, "ANSWER_BYTES", 1_000_000)
+    said = driver.ask(lambda: long, 20)
+    assert said["state"] == "nonsense" and "more than 1,000,000 letters" in said["say"]

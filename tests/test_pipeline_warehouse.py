@@ -88,9 +88,35 @@ def test_a_price_says_what_it_is_for(running: Warehouse):
     assert str(running.price("SELECT id FROM clean.sales WHERE day > '2026-11-08'")).splitlines() == [
         "0.6 MB",
         "  clean.sales: 2 columns, 2 of 10 days, 0.6 MB",
+        "  it gives 40,000 rows, and only the first 10,000 are sent: let the query count and add up (GROUP BY)",
     ]
     assert str(Price(LEAST)).splitlines()[1] == "  (no query costs less than 0.1 MB)"
     assert (megabytes(12_345_678), megabytes(900)) == ("12.3 MB", "1 kB")
+
+
+@pytest.mark.parametrize(
+    "query, rows",
+    [
+        ("SELECT * FROM clean.sales", DAYS * ROWS),
+        ("SELECT id + 1 AS next FROM clean.sales WHERE day > '2026-11-08' ORDER BY next", 2 * ROWS),
+        (
+            "SELECT id FROM clean.sales WHERE day BETWEEN '2026-11-03' AND '2026-11-06' AND day <> '2026-11-04'",
+            3 * ROWS,
+        ),
+        ("SELECT id FROM clean.sales WHERE amount > 98", None),
+        ("SELECT id FROM clean.sales LIMIT 20000", None),
+        ("SELECT DISTINCT id FROM clean.sales", None),
+        ("SELECT unnest([1, 2]), id FROM clean.sales", None),
+        ("SELECT count(*) FROM clean.sales", None),
+        ("SELECT a.id FROM clean.sales AS a, clean.sales AS b", None),
+        ("SELECT id FROM clean.sales WHERE day = '2026-11-03' AND random() < 0.5", None),
+        ("SELECT note FROM clean.notes", None),
+        ("SELECT 1", None),
+    ],
+)
+def test_a_price_says_how_many_rows_come_out_where_that_is_certain(query: str, rows: int | None, running: Warehouse):
+    assert running.price(query).rows == rows
+    assert ("only the first 10,000 are sent" in str(running.price(query))) == bool(rows)
 
 
 def test_tables_are_free_and_the_catalogue_is_not_among_them(running: Warehouse):
@@ -238,9 +264,11 @@ print(os.path.exists({str(folder / DATABASE)!r}))
 def test_an_engine_that_is_gone_is_started_again(folder: Path):
     with Warehouse(folder, 10 * MB) as warehouse:
         assert warehouse.query("SELECT 1").rows == [[1]]
-        wire.exchange(warehouse._socket, {"op": "stop"})
-        warehouse._jail.join(10)
-        assert warehouse.query("SELECT 2").rows == [[2]]
+        for waits in (True, False, False):  # it is still ending, or has left its socket behind
+            wire.exchange(warehouse._socket, {"op": "stop"})
+            if waits:
+                warehouse._jail.join(10)
+            assert warehouse.query("SELECT 2").rows == [[2]]
     assert warehouse._jail is None and not warehouse._socket.exists()
 
 

@@ -80,6 +80,7 @@ class Task:
     stays: those of `files` that a reset leaves as they are: notes about a world that is to be put back under them.
     memory: what services remember of it, as patterns of paths; no part of the answer, and gone after a reset.
     uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
+    alone: whether an answer is tried without anything that runs beside the desk, which is quicker.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Task:
     sections: Mapping[str, str] = field(default_factory=dict)
     stays: Sequence[str] = ()
     memory: Sequence[str] = ()
+    alone: bool = False
     expectations: list[Expectation] = field(default_factory=list)
 
     def expects(self, title: str, *, points: float, needs: str = "") -> Callable:
@@ -127,7 +129,9 @@ class Module:
     graded: False for a mere try-out. cloud, forge: whether an AWS organisation, a git forge belongs to its world.
     bots: whether Atlantis works on that forge, and terraform lies on the desk.
     images: whether a package index, registries and what builds images belong to it.
-    without_bots, without_images: what can be done where there is no terraform, where no image can be built; in a sentence.
+    pipeline: whether the company's data pipeline and its warehouse belong to it.
+    without_bots, without_images, without_airflow: what can be done where there is no terraform, where no image can be built,
+        where there is no Airflow; in a sentence.
     draws_after: the task and the expectation that have to hold before the trust graph is drawn in the assignment's world.
     """
 
@@ -139,8 +143,10 @@ class Module:
     forge: bool = False
     bots: bool = False
     images: bool = False
+    pipeline: bool = False
     without_bots: str = ""
     without_images: str = ""
+    without_airflow: str = ""
     draws_after: tuple[str, str] | None = None
     tasks: list[Task] = field(default_factory=list)
 
@@ -171,9 +177,10 @@ class Module:
         sections: Mapping[str, str] | None = None,
         stays: Sequence[str] = (),
         memory: Sequence[str] = (),
+        alone: bool = False,
     ) -> Task:
         """Declare a task; tasks keep the order in which they are declared."""
-        task = Task(id, title, hints, files, uses, cloud, sections or {}, stays, memory)
+        task = Task(id, title, hints, files, uses, cloud, sections or {}, stays, memory, alone)
         self.tasks.append(task)
         return task
 
@@ -462,7 +469,7 @@ class Trial:
         Where the module has an AWS organisation, the private copy of it is the only service that is reached from inside.
         """
         there = {}
-        if self.module.cloud:
+        if self.module.cloud and not self.task.alone:
             running = self.cloud()
             there["services"] = running.services
             env = {"AWS_ENDPOINT_URL": running.endpoint, **(env or {})}

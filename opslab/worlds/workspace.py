@@ -35,6 +35,12 @@ FOLDERS = ("bin", "answers", ".config")
 FORGE = "forge"
 """The folder of a workspace's git forge, where it has one."""
 
+AIRFLOW_WARNS = ("Could not import graphviz", "Using `httpx`", "Multiple rows returned")
+"""How the warnings of Airflow begin that have nothing to do with a DAG, and would stand between the lines of what it prints."""
+
+LIBRARY = "lib"
+"""The folder of a workspace with what Python programs there import, where it has one."""
+
 TERRAFORM_RC = ".terraformrc"
 """Terraform's own settings on a desk, which say where its provider is."""
 
@@ -93,6 +99,7 @@ def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dic
         "OPSLAB_WORLD": home,
         **_forge(home),
         **_terraform(home),
+        **_pipeline(home),
     }
     found |= {**_images(home, found["PATH"]), **(extra or {})}
     # Terraform's backend does not take the general one where it becomes the role of a profile.
@@ -125,6 +132,20 @@ def _terraform(home: str) -> dict[str, str]:
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
         "GOGC": "400",
+    }
+
+
+def _pipeline(home: str) -> dict[str, str]:
+    """What the company's pipeline needs where it is on the desk: its library, where files land, and where its warehouse is."""
+    if not Path(home, LIBRARY, "targ").is_dir():
+        return {}
+    warehouse = warehouse_port(home)
+    return {
+        "PYTHONPATH": f"{home}/{LIBRARY}",
+        "TARG_LANDING": "s3://targ-landing-staging",
+        "TARG_PIPELINE": f"{home}/pipeline",
+        "PYTHONWARNINGS": ",".join(f"ignore:{start}" for start in AIRFLOW_WARNS),
+        **({"TARG_WAREHOUSE": f"127.0.0.1:{warehouse}"} if warehouse else {}),
     }
 
 
@@ -188,6 +209,11 @@ def images_of(stem: str) -> Any:
     return importlib.import_module(f"opslab.scenarios.{stem[3:]}.images")
 
 
+def pipeline_of(stem: str) -> Any:
+    """The Python module that knows what runs beside the pipeline of a course module: `open(home, …)` starts a desk's."""
+    return importlib.import_module(f"opslab.scenarios.{stem[3:]}.running")
+
+
 def note(home: str | Path) -> dict[str, Any]:
     """What the workspace's note says; empty where it is missing or damaged."""
     try:
@@ -219,6 +245,12 @@ def image_ports(home: str | Path) -> dict[str, int]:
     if not isinstance(found, dict) or not {"index", "engine"} <= found.keys():
         return {}
     return {str(name): port for name, port in found.items() if isinstance(port, int) and 0 < port < 65536}
+
+
+def warehouse_port(home: str | Path) -> int:
+    """The port on this machine where the workspace's warehouse listens; 0 where it has none."""
+    port = note(home).get("warehouse_port")
+    return port if isinstance(port, int) and 0 < port < 65536 else 0
 
 
 def base_digests(home: str | Path) -> list[str]:

@@ -48,7 +48,9 @@ class Days:
 def investigate(query: Query, last: str) -> Verdict:
     """Find out what is behind the claim. query: runs SQL and returns a DataFrame. last: the last day of the claim."""
     days = Days(pd.Timestamp(last))
-    announced = set(pd.to_datetime(query("SELECT day FROM ops.calendar")["day"]))
+    events = query("SELECT day, event FROM ops.calendar ORDER BY day")
+    calendar = pd.Series(events["event"].to_list(), index=pd.to_datetime(events["day"]), dtype="str")
+    announced = set(calendar.index)
     causes = []
     pipeline, broken_days = _pipeline(query, days)
     if pipeline:
@@ -57,9 +59,9 @@ def investigate(query: Query, last: str) -> Verdict:
     real = _real(query, days, quiet, pipeline)
     if real:
         causes.append(real)
-    kinds = {cause.kind for cause in causes}
-    verdict = "both" if len(kinds) == 2 else kinds.pop() if kinds else "nothing"
-    return Verdict(verdict, tuple(causes))
+    if not causes:
+        return Verdict("nothing", (_overlooked(query, days, calendar),))
+    return Verdict("both" if len(causes) == 2 else causes[0].kind, tuple(causes))
 
 
 # ---- is it the pipeline? ------------------------------------------------------------------------------------------------------
@@ -276,3 +278,31 @@ def _parts(query: Query, days: Days, quiet: list[pd.Timestamp], pipeline: Said |
     }[name]()
     started = (days.last - pd.Timestamp(since)).days + 1
     return Said("real", name, where, since, -lost * started / WEEK)
+
+
+# ---- is it nothing? -------------------------------------------------------------------------------------------------------------
+
+
+def _overlooked(query: Query, days: Days, calendar: pd.Series) -> Said:
+    """What the comparison overlooks, where nothing has happened: odd days, an odd buyer, or else the season."""
+    table = query(f"SELECT day, revenue_eur FROM gold.revenue_daily WHERE {days.where} ORDER BY day")
+    revenue = table.set_index("day")["revenue_eur"]
+    seen = revenue[days.first :].sum() / revenue[: days.first - pd.Timedelta(days=1)].sum() * BEFORE / WEEK
+    calendar = calendar[days.begin : days.last]
+    name, where, odd = "season", {}, set(calendar.index)
+    if odd:
+        name = "holiday" if max(odd) >= days.first else "sale"
+    else:
+        usual = revenue.groupby(revenue.index.day_of_week).transform("median")
+        outstanding = revenue.index[revenue > 1.5 * usual]
+        for day in outstanding:
+            buyers = query(f"""
+                SELECT buyer_id, sum(amount) AS amount FROM clean.orders WHERE day = DATE '{day.date()}' GROUP BY ALL ORDER BY amount DESC""")
+            if buyers["amount"].iloc[0] > 0.2 * buyers["amount"].sum():
+                name, where = "one big buyer", {"buyer": str(buyers["buyer_id"].iloc[0])}
+                odd.add(day)
+    if not odd:
+        return Said("nothing", name, where, "", seen - 1)
+    fair = 1 + _beside_weekdays(revenue, days, [day for day in revenue.index if day not in odd], str(days.first.date()))
+    begin = min(day for day in odd if name != "holiday" or day >= days.first)
+    return Said("nothing", name, where, str(begin.date()), seen / fair - 1)

@@ -446,6 +446,7 @@ class Targ(Company):
         }
 
 
+@functools.cache
 def _plain(name: str) -> str:
     """A name as it stands in an e-mail address: "Łukasz Wójcik" is lukasz.wojcik."""
     name = unicodedata.normalize("NFKD", name.replace("ł", "l").replace("Ł", "L"))

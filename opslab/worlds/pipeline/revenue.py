@@ -42,8 +42,11 @@ WEEK, BEFORE, HISTORY = 7, 28, 49
 """Days that the claim is about, that it compares them with, and that the warehouse has."""
 
 CLICKS = 20_000
-FIRST, LAST = "2026-01-25", "2027-08-31"
-"""Between which days the claim is made."""
+FIRST, LAST = "2026-01-25", "2026-11-18"
+"""Between which days the claim is made: a week of this year, as seen from the desk of module 06, that is over."""
+
+A_YEAR_EARLIER = "2025-01-25"
+"""From when on, where it is the calendar: holidays in a row and steep seasons are rare, and not each year of a world has them."""
 
 CLAIMED = (-0.13, -0.075)
 """What still counts as "about ten per cent"."""
@@ -51,8 +54,14 @@ CLAIMED = (-0.13, -0.075)
 NATURAL = (-0.035, 0.025)
 """By how much the week may differ from those before where there is a cause: more would be a second one."""
 
+FAIR = (-0.045, 0.035)
+"""The same where the comparison is wrong, without what it overlooks: such weeks are rarer, so chance gets a little more room."""
+
 FEE = 0.014
 """What the payment provider keeps of each payment."""
+
+BIG_BUYER = 999
+"""The number of the one who furnished three hotels; everybody else's is higher."""
 
 Frame = pd.DataFrame
 Tables = dict[str, pd.DataFrame]
@@ -63,7 +72,7 @@ Where = Mapping[str, str]
 class Cause:
     """One thing that made the number smaller.
 
-    kind: "real" or "pipeline". name: a key of `REAL` or `PIPELINE`. where: the part that is affected, {"partner": "bikebarn"}.
+    kind: "real" or "pipeline"; in `Truth.named` also "nothing". name: a key of `REAL` or `PIPELINE`. where: the part that is affected, {"partner": "bikebarn"}.
     since: its first day. effect: by how much it alone changed the revenue of the seven days, as a share (-0.08).
     """
 
@@ -81,6 +90,8 @@ class Truth:
 
     headline: the claimed change. natural: what it would be without the causes. why: for "nothing", a key of `WHY`: what the
     comparison overlooks. decoys: what else changed, and explains little or nothing of it.
+    paid_out: the claimed change as the settlements have it. since: for "nothing", the first day of what is overlooked; a season
+    has none. fair: the change by each comparison that overlooks it no more, see `Case._fairly`; where nothing is, `natural`.
     """
 
     verdict: str
@@ -89,6 +100,25 @@ class Truth:
     natural: float
     why: str
     decoys: tuple[str, ...]
+    paid_out: float = 0.0
+    since: str = ""
+    fair: tuple[float, ...] = ()
+
+    @property
+    def named(self) -> tuple[Cause, ...]:
+        """What is to be named: the causes; for "nothing" what is overlooked, as if it were one."""
+        if self.causes or not self.fair:
+            return self.causes
+        where = {"buyer": str(BIG_BUYER)} if self.why == "one big buyer" else {}
+        return (Cause("nothing", self.why, where, self.since, self.looks_less(self.fair[0]), 1.0),)
+
+    def effects(self, cause: Cause) -> list[float]:
+        """The effect of one of `named`; what is overlooked can be left out in more than one fair way."""
+        return [self.looks_less(change) for change in self.fair] if cause.kind == "nothing" else [cause.effect]
+
+    def looks_less(self, fair: float) -> float:
+        """By how much the claimed change is beside a fair one."""
+        return (1 + self.headline) / (1 + fair) - 1
 
 
 WHY = {
@@ -417,7 +447,9 @@ class Case:
         self.decoys = {name: self.last - self.rng.randint(2, 9) for name in decoys}
         orders = self._with_real_decoys(orders)
         natural = self._change(orders)
-        if not why and not NATURAL[0] < natural < NATURAL[1]:
+        since, fair = self._fairly(orders, why) if why else ("", (natural,))
+        least, most = FAIR if why else NATURAL
+        if not least < fair[0] < most:
             return False
         if not self._calm(orders):
             return False
@@ -435,23 +467,30 @@ class Case:
                 causes.append(cause)
         self.loaded_orders = orders
         headline = self._change(orders)
-        self.truth = Truth(verdict, tuple(causes), headline, natural, why, tuple(decoys))
-        return CLAIMED[0] < headline < CLAIMED[1]
+        if not CLAIMED[0] < headline < CLAIMED[1]:
+            return False
+        paid = self.true_orders[self.true_orders["status"] == "paid"]
+        paid_out = self._beside(paid["happened"], paid["eur"])
+        self.truth = Truth(verdict, tuple(causes), headline, natural, why, tuple(decoys), paid_out, since, fair)
+        return True
 
     def _draw_day(self, why: str) -> bool:
         """Find a last day with the right calendar. Not each world has each: its seasons may be drowned in chance."""
         targ = self.targ
+        first = A_YEAR_EARLIER if why in ("holiday", "season") else FIRST
         for _ in range(300):
-            last = self.rng.randrange(about.to_number(FIRST), about.to_number(LAST))
+            last = self.rng.randrange(about.to_number(first), about.to_number(LAST))
             before, week = range(last - WEEK - BEFORE + 1, last - WEEK + 1), range(last - WEEK + 1, last + 1)
             events = {event for number in before for event in targ.events(number)}
             quiet = not any(targ.events(number) for number in week)
             volume = {number: targ.volume("orders", number) for number in (*before, *week)}
             change = sum(map(volume.get, week)) / sum(map(volume.get, before)) * BEFORE / WEEK - 1
+            odd = {number for number in volume if targ.events(number)}
+            rest = _beside_weekdays(volume, week, before, odd) - 1 if why in ("sale", "holiday") else 0.0
             fits = {
                 "": quiet and not events and -0.03 < change < 0.02,
-                "sale": quiet and events == {"sale"} and -0.12 < change < -0.07,
-                "holiday": not quiet and "sale" not in events and -0.12 < change < -0.06,
+                "sale": quiet and events == {"sale"} and -0.12 < change < -0.07 and -0.03 < rest < 0.02,
+                "holiday": not quiet and "sale" not in events and -0.12 < change < -0.06 and -0.03 < rest < 0.02,
                 "season": quiet and not events and change < -0.055,
                 "one big buyer": quiet and not events and -0.02 < change < 0.02,
             }
@@ -483,7 +522,7 @@ class Case:
 
     def _with_big_buyer(self, orders: Frame) -> Frame:
         """On two days of the weeks before, one buyer orders what three hotels need."""
-        day = self.last - WEEK - self.rng.randint(6, 22)
+        day = self.bought_on = self.last - WEEK - self.rng.randint(6, 22)
         rows = orders["category"].isin(("sofas", "chairs", "lamps")) & orders["happened"].between(day, day + 1)
         things = orders[rows & (orders["arrived"] == orders["happened"])]
         wanted = self.rng.uniform(0.38, 0.46) * orders.loc[orders["happened"] > self.last - WEEK, "eur"].sum()
@@ -494,7 +533,7 @@ class Case:
         bought = bought.assign(
             order_id=number, status="paid", payment="transfer", coupon=pd.array([None] * len(bought), dtype="str")
         )
-        bought["buyer_id"] = pd.array([999] * len(bought), dtype="Int64")
+        bought["buyer_id"] = pd.array([BIG_BUYER] * len(bought), dtype="Int64")
         return pd.concat([orders, bought], ignore_index=True)
 
     def _draw_decoys(self, verdict: str) -> list[str]:
@@ -523,10 +562,42 @@ class Case:
     def _change(self, orders: Frame) -> float:
         """The claim: the last seven days beside the average week of the four weeks before."""
         worth = self._seen(orders)
-        happened = orders.loc[worth.index, "happened"]
+        return self._beside(orders.loc[worth.index, "happened"], worth)
+
+    def _beside(self, happened: pd.Series, worth: pd.Series) -> float:
+        """The week beside the average week of the four before, of whatever happened on these days and is worth so much."""
         week = worth[happened > self.last - WEEK].sum()
         before = worth[happened.between(self.last - WEEK - BEFORE + 1, self.last - WEEK)].sum()
         return float(week / before * BEFORE / WEEK - 1)
+
+    def _fairly(self, orders: Frame, why: str) -> tuple[str, tuple[float, ...]]:
+        """Where the comparison is wrong: the first day of what it overlooks, and the change as fair comparisons have it.
+
+        Days of a sale and holidays are left out, and the others stand beside the same weekdays, beside all quiet days or beside
+        whole weeks; the big buyer's orders are left out, or the two days. To a season everything is put down.
+        """
+        worth = self._seen(orders)
+        happened = orders.loc[worth.index, "happened"]
+        by_day = worth.groupby(happened).sum()
+        before = range(self.last - WEEK - BEFORE + 1, self.last - WEEK + 1)
+        week = range(self.last - WEEK + 1, self.last + 1)
+        if why == "season":
+            return "", (0.0,)
+        bought = {self.bought_on, self.bought_on + 1} if why == "one big buyer" else set()
+        odd = {day for day in (*before, *week) if self.targ.events(day)} | bought
+        usual = [day for day in before if day not in odd]
+        quiet = [day for day in week if day not in odd]
+        found = [_beside_weekdays(by_day, week, before, odd), by_day[quiet].mean() / by_day[usual].mean()]
+        whole = [first for first in before[::WEEK] if not odd.intersection(range(first, first + WEEK))]
+        if whole and len(quiet) == WEEK:
+            found.append(
+                by_day[quiet].sum() / np.mean([by_day[list(range(first, first + WEEK))].sum() for first in whole])
+            )
+        if bought:
+            others = worth[orders.loc[worth.index, "buyer_id"] != BIG_BUYER]
+            found.append(1 + self._beside(happened[others.index], others))
+        since = min(odd.intersection(week if why == "holiday" else before))
+        return str(about.to_date(since)), tuple(float(ratio) - 1 for ratio in found)
 
     def _calm(self, orders: Frame) -> bool:
         """False where chance alone takes half of a category away, or most of a partner, in a way that looks like a cause."""
@@ -653,6 +724,13 @@ class Case:
         con.executemany("INSERT INTO ops.notes VALUES (?, ?, ?)", sorted(notes))
 
 
+def _beside_weekdays(worth: Mapping[int, float], week: range, before: range, odd: set[int]) -> float:
+    """What the days of a week are worth, beside the same weekdays before, as a ratio. Odd days are left out on both sides."""
+    quiet = [day for day in week if day not in odd]
+    same = [[worth[one] for one in before if one not in odd and (day - one) % WEEK == 0] for day in quiet]
+    return float(sum(worth[day] for day in quiet) / sum(sum(values) / len(values) for values in same))
+
+
 def _happened(frame: Frame, column: str) -> Frame:
     """With the number of the day on which each row happened."""
     return frame.assign(happened=(frame[column] - pd.Timestamp(about.FIRST_DAY)).dt.days)
@@ -726,8 +804,11 @@ def _marts(con: duckdb.DuckDBPyConnection) -> None:
 
 # ---- answers ----------------------------------------------------------------------------------------------------------------
 
-DAYS_OFF, EFFECT_OFF = 1, 0.04
-"""How far from the truth the first day and the effect of a cause may be said: days, and points of the seven days' revenue."""
+DAYS_OFF = 1
+EFFECT_OFF = {"real": 0.04, "pipeline": 0.015, "nothing": 0.02}
+"""How far from the truth the first day and the effect of a cause may be said: days, and points of the seven days' revenue.
+
+What was lost on the way can be counted: the settlements have it. What would have been bought can only be estimated."""
 
 
 @dataclass(frozen=True)
@@ -752,17 +833,23 @@ class Verdict:
 def judge(said: Verdict, truth: Truth) -> dict[str, bool]:
     """What of a statement is right: verdict, cause (its name), where, since, effect.
 
-    The last four hold where they hold for all causes that there are, and no others are named. For "nothing" the verdict says it all.
+    The last four hold where they hold for all causes that there are, and no others are named. For "nothing" the verdict may say it
+    all; who names what the comparison overlooks, as a cause of kind "nothing", is judged by it.
     """
     right = {"verdict": said.verdict == truth.verdict}
     mine = {cause.kind: cause for cause in said.causes}
-    pairs = [(mine.get(cause.kind), cause) for cause in truth.causes]
-    whole = right["verdict"] and len(said.causes) == len(truth.causes) and all(one for one, _ in pairs)
+    named = truth.named if "nothing" in mine else truth.causes
+    pairs = [(mine.get(cause.kind), cause) for cause in named]
+    whole = right["verdict"] and len(said.causes) == len(named) and all(one for one, _ in pairs)
     right["cause"] = whole and all(one.name == cause.name for one, cause in pairs)
     right["where"] = right["cause"] and all(dict(one.where) == dict(cause.where) for one, cause in pairs)
-    right["since"] = whole and all(_days_between(one.since, cause.since) <= DAYS_OFF for one, cause in pairs)
+    right["since"] = whole and all(
+        _days_between(one.since, cause.since) <= DAYS_OFF for one, cause in pairs if cause.since
+    )
     right["effect"] = whole and all(
-        one.effect is not None and abs(one.effect - cause.effect) <= EFFECT_OFF for one, cause in pairs
+        one.effect is not None
+        and any(abs(one.effect - effect) <= EFFECT_OFF[cause.kind] for effect in truth.effects(cause))
+        for one, cause in pairs
     )
     return right
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -43,8 +44,10 @@ class Tail(threading.Thread):
         while True:
             last = self._end.wait(PAUSE)
             with contextlib.suppress(OSError):
+                # No link is followed, and a pipe that was put there is not waited for.
                 if at < READ_LIMIT and self.path.is_file() and not self.path.is_symlink():
-                    with self.path.open("rb") as file:
+                    handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+                    with open(handle, "rb") as file:
                         file.seek(at)
                         new = file.read(READ_LIMIT - at)
                     at += len(new)

@@ -150,7 +150,15 @@ def row_counts(counts: pd.DataFrame, title: str = "Rows a day", marked: Mapping[
             )
         for day, word in (marked or {}).items():
             top = counts.loc[[day == f"{one:%Y-%m-%d}" for one in days]].max().max()
-            axes.annotate(word, (pd.Timestamp(day), top), (0, 9), textcoords="offset points", ha="center", fontsize=8)
+            axes.annotate(
+                word,
+                (pd.Timestamp(day), top),
+                (0, 9),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+            )
         axes.set_ylim(bottom=0)
         axes.margins(y=0.18)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

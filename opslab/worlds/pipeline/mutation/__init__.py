@@ -13,7 +13,9 @@ who always alarms, and who never does, has nothing. The rules for everything els
 - only an alarm catches a broken day, only silence passes a good one. An exception, no answer within ten seconds, and an answer that
   is no list of texts are neither: such a day is lost either way. (AssertionError and pandera's SchemaError are alarms.)
 - each day is asked in a process of its own, in an order without meaning, under a number: what a check remembers, changes in its
-  input, or reads off names and clocks, is of no use to it.
+  input, or reads off names and clocks, is of no use to it. A day that has been answered twice has no answer.
+- where a check runs, nothing says which days are broken, and no date comes twice: whoever looks around, and compares all days that
+  lie there, finds no good day beside its broken twin.
 - days, sizes and partners differ from world to world, so a number that fitted a sample day does not help.
 
 `driver.py` has what `checks.py` has to offer, and runs it in the jail.
@@ -21,11 +23,13 @@ who always alarms, and who never does, has nothing. The rules for everything els
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 import random
 import shutil
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -41,8 +45,11 @@ from opslab.worlds.pipeline.landing import tables_of
 from opslab.worlds.pipeline.mutation import driver
 from opslab.worlds.pipeline.tail import Tail
 
-PAST, AHEAD = 35, 21
-"""Good days that come before the first day that is asked about, and the days among which those are."""
+PAST = 35
+"""Good days that come before the first day that is asked about."""
+
+ASKED = 2, 3
+"""From then on so many days of so many are asked about. The others are good, and known as well."""
 
 SECONDS = 10
 """What a file of checks may take for one day."""
@@ -65,31 +72,35 @@ class Trials:
 
     clicks: about how many a day has; by default drawn from the seed. past: how many days are known before the first one.
 
-    The world begins where the next three weeks have as many oddities as can be found, so that good days are not all alike.
+    No day is asked about twice, and none of them is among the good ones that are known. The world begins where the weeks ahead
+    have as many oddities as can be found, so that good days are not all alike.
     """
 
     def __init__(
-        self, seed: int, faults: Iterable[str] = FAULTS, good: int = 15, clicks: int = 0, past: int = PAST
+        self, seed: int, faults: Iterable[str] = FAULTS, good: int = 20, clicks: int = 0, past: int = PAST
     ) -> None:
-        self.seed, self._before = seed, past
+        self.seed, faults = seed, list(faults)
         rng = random.Random(f"trials {seed}")
         self.targ = Targ(seed, clicks or rng.randrange(9_000, 20_000))
+        asked, (some, of) = len(faults) + good, ASKED
+        ahead = max(-(-asked * of // some), asked + 10)  # where days are few, ten of them may have been announced
         starts = [rng.randrange(about.to_number("2025-03-01"), about.to_number("2028-06-01")) for _ in range(30)]
-        self.start = max(starts, key=lambda start: len({odd for n in self._ahead(start) for odd in self._odd(n)}))
-        ahead = list(self._ahead(self.start))
-        ordinary = [number for number in ahead if not self.targ.events(number)]
-        broken = [Trial(str(about.to_date(rng.choice(ordinary))), fault) for fault in faults]
+        self.start = max(
+            starts, key=lambda start: len({odd for n in range(start, start + ahead) for odd in self._odd(n)})
+        )
+        numbers = list(range(self.start, self.start + ahead))
+        rng.shuffle(numbers)
         # Odd days first, each oddity at least once; then others.
-        rng.shuffle(ahead)
-        chosen = list({odd: number for number in ahead for odd in self._odd(number)}.values())
-        chosen = list(dict.fromkeys(chosen + ahead))[:good]
-        self.days = broken + [Trial(str(about.to_date(number)), "", tuple(self._odd(number))) for number in chosen]
+        chosen = {odd: number for number in numbers for odd in self._odd(number)}.values()
+        chosen = list(dict.fromkeys([*chosen, *numbers]))[:good]
+        ordinary = [number for number in numbers if number not in chosen and not self.targ.events(number)]
+        broken = dict(zip(ordinary, faults, strict=False))
+        self.days = [Trial(str(about.to_date(number)), fault) for number, fault in broken.items()]
+        self.days += [Trial(str(about.to_date(number)), "", tuple(self._odd(number))) for number in chosen]
         rng.shuffle(self.days)
-
-    @property
-    def past(self) -> list[str]:
-        """The good days that are known: those before the first, and those between. A check sees only what lies before its day."""
-        return [str(about.to_date(number)) for number in range(self.start - self._before, self.start + AHEAD - 1)]
+        known = set(range(self.start - past, self.start + ahead)) - {*chosen, *broken}
+        self.past = [str(about.to_date(number)) for number in sorted(known)]
+        """The good days that are known. A check sees only those before the day that it is asked about."""
 
     def events(self, date: str) -> list[str]:
         """What was announced for a day."""
@@ -99,12 +110,19 @@ class Trials:
         """The tables of a day that is asked about."""
         return tables_of(self.targ, trial.date, trial.fault)
 
-    @staticmethod
-    def _ahead(start: int) -> range:
-        return range(start, start + AHEAD)
-
     def _odd(self, number: int) -> list[str]:
         return [odd.name for odd in ODDITIES.values() if odd.on(self.targ, number)]
+
+    @functools.cached_property
+    def files(self) -> dict[str, bytes]:
+        """What the process that asks is given, by path: the days that are known, and those that are asked about under numbers.
+
+        Of each table the columns, one by one: how pandas keeps them together would tell which tables somebody has touched.
+        """
+        found = {f"past/{date}": _packed(date, self.events(date), self.targ.day(date)) for date in self.past}
+        for number, trial in enumerate(self.days):
+            found[f"days/{number:03}"] = _packed(trial.date, self.events(trial.date), self.tables(trial))
+        return found
 
 
 @dataclass(frozen=True)
@@ -144,6 +162,11 @@ class Outcome:
         return 1 - self._share(good) if good else 0.0
 
     @property
+    def crashed(self) -> list[Answer]:
+        """The days on which there was no answer: it crashed, was slow, or said nonsense."""
+        return [answer for answer in self.answers if answer.state in ("crash", "slow", "nonsense")]
+
+    @property
     def score(self) -> float:
         return max(self.caught - self.false_alarms, 0.0)
 
@@ -160,13 +183,15 @@ def run(
     *,
     home: str | Path,
     tell: Callable[[str], None] = lambda line: None,
+    enough: Callable[[Outcome], bool] = lambda outcome: False,
     seconds: float = SECONDS,
     limits: jail.Limits = LIMITS,
     **confinement: Any,
 ) -> Outcome:
     """Ask a file of checks (its path in the world `home`) about all days, in the jail. Never raises for what the file does.
 
-    seconds: what one day may take. Needs a folder `trial` in the world, which it makes and takes away. confinement: as for
+    enough: shown the answers so far, in the order of `trials.days`; where it says True, no more is asked, and what has not been asked
+    is "missing". seconds: what one day may take. Needs a folder `trial` in the world, which it makes and takes away. confinement: as for
     `opslab.jail.run`.
     """
     home = Path(home)
@@ -176,24 +201,31 @@ def run(
     (folder / "days").mkdir()
     try:
         shutil.copyfile(driver.__file__, folder / "driver.py")
-        names = {f"{number:03}": trial for number, trial in enumerate(trials.days)}
-        for date in trials.past:
-            _put(folder / "past" / date, date, trials.events(date), trials.targ.day(date))
-        for name, trial in names.items():
-            _put(folder / "days" / name, trial.date, trials.events(trial.date), trials.tables(trial))
-        (folder / "index.json").write_text(json.dumps({"past": trials.past, "days": list(names), "seconds": seconds}))
-        asked = Counter()
+        names = [name.removeprefix("days/") for name in trials.files if name.startswith("days/")]
+        # All is made before anything is written: times of files say nothing about how long a day has taken to make.
+        for path, data in trials.files.items():
+            (folder / path).write_bytes(data)
+        (folder / "index.json").write_text(json.dumps({"past": trials.past, "days": names, "seconds": seconds}))
+        over = threading.Event()
+        heard: list[dict[str, Any]] = []
 
         def progress(line: dict[str, Any]) -> None:
-            asked[line.get("event")] += 1
-            if line.get("event") == "day" and asked["day"] % 10 == 0:
-                tell(f"{asked['day']} of {len(names)} days")
+            if line.get("event") == "measured" and isinstance(line.get("days"), int):
+                tell(f"{min(line['days'], len(trials.past))} of {len(trials.past)} good days measured")
+            if line.get("event") != "day" or len(heard) == len(trials.days):
+                return
+            heard.append(line)
+            if len(heard) % 10 == 0:
+                tell(f"{len(heard)} of {len(trials.days)} days")
+            if enough(Outcome(tuple(_answers(trials.days[: len(heard)], heard)))):
+                over.set()
 
         tell(f"{len(trials.past)} good days to measure")
         told = Tail(folder / "outcome.jsonl", progress)
         try:
             argv = [sys.executable, f"{FOLDER}/driver.py", checks, FOLDER, f"{FOLDER}/outcome.jsonl"]
-            done = jail.run(argv, home=home, limits=limits, **confinement)
+            stop = {"stop": lambda: "that was enough" if over.is_set() else ""}
+            done = jail.run(argv, home=home, limits=limits, **stop, **confinement)
         finally:
             lines = told.close()
     finally:
@@ -205,8 +237,7 @@ def run(
     if past.get("state") != "ok":
         error = f"the good days before could not be measured: {past.get('say')}"
         return Outcome(tuple(Answer(trial, "missing") for trial in trials.days), error, done.seconds)
-    said = {line.get("name"): line for line in lines if line.get("event") == "day"}
-    return Outcome(tuple(_answer(trial, said.get(name)) for name, trial in names.items()), done.stopped, done.seconds)
+    return Outcome(tuple(_answers(trials.days, lines, enough)), "" if over.is_set() else done.stopped, done.seconds)
 
 
 def ask(measure: Callable, check: Callable, trials: Trials) -> Outcome:
@@ -231,14 +262,34 @@ def _day(trials: Trials, trial: Trial) -> driver.Day:
     return day
 
 
-def _put(path: Path, date: str, events: list[str], tables: Frames) -> None:
-    path.write_bytes(pickle.dumps((date, events, tables)))
+def _packed(date: str, events: list[str], tables: Frames) -> bytes:
+    return pickle.dumps(
+        (date, events, {name: {column: table[column].array for column in table} for name, table in tables.items()})
+    )
 
 
-def _answer(trial: Trial, line: dict[str, Any] | None) -> Answer:
-    """An answer from what the driver wrote, in whose process the learner's code ran: anything else than text is left out."""
-    if line is None:
+def _answers(
+    days: list[Trial], lines: list[dict[str, Any]], enough: Callable[[Outcome], bool] = lambda outcome: False
+) -> list[Answer]:
+    """The answers to days from what the driver wrote, in whose process the learner's code ran. Those after `enough` do not count."""
+    said: dict[Any, list[dict[str, Any]]] = {}
+    for line in lines:
+        if line.get("event") == "day":
+            said.setdefault(str(line.get("name")), []).append(line)
+    answers, over = [], False
+    for number, trial in enumerate(days):
+        answers.append(Answer(trial, "missing") if over else _answer(trial, said.get(f"{number:03}", [])))
+        over = over or enough(Outcome(tuple(answers)))
+    return answers
+
+
+def _answer(trial: Trial, lines: list[dict[str, Any]]) -> Answer:
+    """An answer from the lines about a day. Anything else than text is left out."""
+    if not lines:
         return Answer(trial, "missing", "it was not asked, because the time was over")
+    if len(lines) > 1:
+        return Answer(trial, "nonsense", "it was answered more than once")
+    (line,) = lines
     say = line["say"] if isinstance(line.get("say"), str) else ""
     if line.get("state") == "ok":
         alarms = line.get("alarms")

@@ -16,6 +16,7 @@ answer counts for is decided outside. It imports nothing of the course.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.util
 import json
@@ -36,6 +37,9 @@ PAST_SHARE = 3
 LONGEST, MOST = 200, 20
 """Letters of an alarm, and alarms, that are kept."""
 
+ANSWER_BYTES = 32_000_000
+"""One answer. That of measure() for all days before is the longest: a thousand measures of a hundred days have some 5 MB."""
+
 
 class Day(dict):
     """The tables of a day by name; `date` and `events`."""
@@ -46,10 +50,37 @@ class Day(dict):
 
 def load(path: Path) -> Day:
     """A day that the grader put there."""
+    import pandas as pd
+
     date, events, tables = pickle.loads(path.read_bytes())
-    day = Day(tables)
+    day = Day({name: pd.DataFrame(columns, copy=False) for name, columns in tables.items()})
     day.date, day.events = date, list(events)
     return day
+
+
+def import_before(path: str) -> None:
+    """Import what a file of checks will import, where that is slow: once, before all forks."""
+    try:
+        names = {name for node in ast.walk(ast.parse(Path(path).read_bytes())) for name in _imported(node)}
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return  # that comes out where it is asked
+    import pandas
+
+    with contextlib.suppress(ImportError):
+        if "duckdb" in names:
+            importlib.import_module("duckdb")
+        if names & {"pandera", "pandera.pandas"}:
+            # It loads the greater part of itself when it is first used.
+            schema = importlib.import_module("pandera.pandas").DataFrameSchema()
+            schema.validate(pandas.DataFrame())
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return []
 
 
 def module_of(path: str):
@@ -142,7 +173,7 @@ def ask(question, seconds: float) -> dict:
         os._exit(0)
     os.close(writing)
     deadline, text = time.monotonic() + seconds, b""
-    while (left := deadline - time.monotonic()) > 0 and len(text) < 1_000_000:
+    while (left := deadline - time.monotonic()) > 0 and len(text) < ANSWER_BYTES:
         if not select.select([reading], [], [], left)[0]:
             break
         if not (piece := os.read(reading, 65536)):
@@ -155,6 +186,8 @@ def ask(question, seconds: float) -> dict:
     os.waitpid(child, 0)
     if late:
         return {"state": "slow", "say": f"no answer within {seconds:g} seconds"}
+    if len(text) >= ANSWER_BYTES:
+        return {"state": "nonsense", "say": f"more than {ANSWER_BYTES:,} letters of answer: measure fewer things"}
     try:
         answer = json.loads(text)
         assert isinstance(answer, dict)
@@ -166,13 +199,19 @@ def ask(question, seconds: float) -> dict:
 CHECKS = ""
 
 
+def hush() -> None:
+    """Let nothing be printed by this process: what a check prints is no answer."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+
+
 def main(checks: str, trial: str, outcome: str) -> int:
     """Ask about the past, then about each day, and write a line for each."""
     global CHECKS
     CHECKS = os.path.abspath(checks)
     warnings.simplefilter("ignore")
-    import pandas  # noqa: F401  (once, before all forks)
-
+    import_before(checks)
     folder = Path(trial)
     index = json.loads((folder / "index.json").read_text())
     with open(outcome, "a", encoding="utf-8") as file:
@@ -182,10 +221,13 @@ def main(checks: str, trial: str, outcome: str) -> int:
             file.flush()
 
         def past() -> dict:
+            hush()
             module, rows = module_of(checks), []
             for name in index["past"]:
                 day = load(folder / "past" / name)
                 rows.append({"date": day.date, "events": day.events, "measures": measures_of(module, day)})
+                if len(rows) % 10 == 0:
+                    say(event="measured", days=len(rows))
             return {"state": "ok", "rows": rows}
 
         known = ask(past, index["seconds"] * max(len(index["past"]) / PAST_SHARE, 1))
@@ -197,6 +239,7 @@ def main(checks: str, trial: str, outcome: str) -> int:
         for name in index["days"]:
 
             def one(name: str = name) -> dict:
+                hush()
                 module, day = module_of(checks), load(folder / "days" / name)
                 measures = measures_of(module, day)
                 before = table_of([row for row in rows if row["date"] < day.date])

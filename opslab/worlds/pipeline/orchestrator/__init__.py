@@ -22,6 +22,7 @@ import importlib.metadata
 import json
 import re
 import shutil
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -74,7 +75,7 @@ class DagRun:
     """The run of a DAG for a day.
 
     state: success or failed, as Airflow calls it; "stopped" where it did not come to an end (error says why); "no dag" where
-    the file has none (error says what Airflow says).
+    the file has none (error says what Airflow says). dag: its id, where one ran.
     """
 
     day: str
@@ -82,6 +83,7 @@ class DagRun:
     error: str = ""
     seconds: float = 0.0
     tasks: dict[str, TaskRun] = field(default_factory=dict)
+    dag: str = ""
 
     @property
     def steps(self) -> list[dict[str, Any]]:
@@ -103,6 +105,15 @@ def version() -> str:
             f"Airflow is not installed. It is an extra, because it is big (about 90 packages): make airflow, "
             f'or, in an environment of your own, in the folder of the course: pip install -e ".[airflow]" (Airflow {VERSION}).'
         ) from None
+
+
+def missing() -> str:
+    """Why Airflow cannot be had here, in a sentence; "" where it can."""
+    try:
+        version()
+    except AirflowMissing as error:
+        return str(error)
+    return ""
 
 
 def prepare(home: str | Path) -> Path:
@@ -157,6 +168,20 @@ def run(
     return [ended.get(day, DagRun(day, "stopped", why)) for day in days]
 
 
+def runs(home: str | Path) -> list[dict[str, Any]]:
+    """How the runs in a world ended, as Airflow's own database tells, of each day the last: rows for `views.run_grid`.
+
+    Raises sqlite3.Error where the database cannot be read.
+    """
+    path = Path(home, AIRFLOW_HOME, "airflow.db").absolute()
+    if not path.is_file():
+        return []
+    query = "SELECT substr(logical_date, 1, 10), dag_id, state FROM dag_run WHERE logical_date IS NOT NULL ORDER BY id"
+    with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
+        last = {(day, dag): state for day, dag, state in connection.execute(query)}
+    return [{"day": day, "step": "Airflow", "subject": dag, "status": state} for (day, dag), state in last.items()]
+
+
 def _progress(line: dict[str, Any], tell: Callable[[str], None]) -> None:
     event, task = line.get("event"), _text(line.get("task"))
     words = {"running": "is running", "failed": "failed", "skipped": "was skipped"}
@@ -170,9 +195,8 @@ def _dag_run(line: dict[str, Any]) -> DagRun:
     tasks = line.get("tasks")
     found = [_task(task) for task in tasks if isinstance(task, dict)] if isinstance(tasks, list) else []
     state = line.get("state") if line.get("state") in ("success", "failed") else "stopped"
-    return DagRun(
-        line["day"], state, _text(line.get("error")), _number(line.get("seconds")), {task.id: task for task in found}
-    )
+    error, seconds = _text(line.get("error")), _number(line.get("seconds"))
+    return DagRun(line["day"], state, error, seconds, {task.id: task for task in found}, _text(line.get("dag")))
 
 
 def _task(told: dict[str, Any]) -> TaskRun:

@@ -33,6 +33,7 @@ import duckdb
 
 from opslab import jail, wire
 from opslab.worlds import workspace
+from opslab.worlds.pipeline.warehouse.engine import ROWS
 
 MB = 1_000_000
 LEAST = MB // 10
@@ -51,10 +52,14 @@ class WarehouseError(RuntimeError):
 
 @dataclass(frozen=True)
 class Price:
-    """What a query costs, in bytes. reads: for each table that it reads, the columns, and how many of its days."""
+    """What a query costs, in bytes. reads: for each table that it reads, the columns, and how many of its days.
+
+    rows: how many it gives, where that is certain without running it; else None.
+    """
 
     bytes: int
     reads: tuple[dict[str, Any], ...] = ()
+    rows: int | None = None
 
     def __str__(self) -> str:
         lines = [f"{megabytes(self.bytes)}"]
@@ -63,6 +68,8 @@ class Price:
             lines.append(f"  {read['table']}: {what}, {read['days']} of {read['of']} days, {megabytes(read['bytes'])}")
         if sum(read["bytes"] for read in self.reads) < LEAST:
             lines.append(f"  (no query costs less than {megabytes(LEAST)})")
+        if (self.rows or 0) > ROWS:
+            lines.append(f"  it gives {self.rows:,} rows, and only the first {ROWS:,} are sent: let the query count and add up (GROUP BY)")  # fmt: skip
         return "\n".join(lines)
 
 
@@ -122,7 +129,8 @@ def measure(con: duckdb.DuckDBPyConnection) -> None:
 class Warehouse:
     """The warehouse in a folder (with the file `warehouse.duckdb`, which `measure` has seen), and a budget in bytes.
 
-    ledger: the file where queries are written down, one line of JSON each; what stands there already is spent. None: in memory.
+    ledger: the file where queries are written down, one line of JSON each; what stands there is spent, and whoever takes the file
+    away has the whole budget again. None: in memory.
     The folder must hold nothing else: the engine's jail can write in it. Use as a context manager; safe for threads.
     """
 
@@ -130,8 +138,8 @@ class Warehouse:
         self.folder, self.budget, self.ledger = Path(folder).resolve(), budget, Path(ledger) if ledger else None
         if not (self.folder / DATABASE).is_file():
             raise WarehouseError(f"There is no {DATABASE} in {self.folder}.")
-        self.spent: list[dict[str, Any]] = _read_ledger(self.ledger)
-        self._socket = self.folder / f"{uuid.uuid4().hex[:8]}.sock"  # of its own: several may share a folder
+        self._spent: list[dict[str, Any]] = []
+        self._socket = self._fresh_socket()
         self._lock = threading.Lock()
         self._jail: threading.Thread | None = None
         self._failed = ""
@@ -154,7 +162,7 @@ class Warehouse:
     @property
     def left(self) -> int:
         """What is left of the budget, in bytes."""
-        return max(self.budget - sum(entry["bytes"] for entry in self.spent), 0)
+        return left_of(self.budget, self.ledger) if self.ledger else max(self.budget - _sum(self._spent), 0)
 
     def tables(self) -> dict[str, dict[str, str]]:
         """The tables with their columns and types. Free."""
@@ -175,24 +183,17 @@ class Warehouse:
                     f"This query costs {megabytes(price.bytes)}, and {megabytes(self.left)} of {megabytes(self.budget)} are left. "
                     f"It was not run. Fewer columns or fewer days cost less."
                 )
-            entry = {"bytes": price.bytes, "sql": sql, "at": round(time.time())}
-            self.spent.append(entry)
-            if self.ledger is not None:
-                self.ledger.parent.mkdir(parents=True, exist_ok=True)
-                with self.ledger.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(entry) + "\n")
+            self._write_down({"bytes": price.bytes, "sql": sql, "at": round(time.time())})
             try:
                 result = self._ask({"op": "run", "sql": sql})
             except wire.Refusal as refusal:
                 raise wire.Refusal(f"{refusal} (it cost {megabytes(price.bytes)})") from None
             return Answer(cost=price.bytes, left=self.left, reads=price.reads, **result)
 
-    @contextlib.contextmanager
-    def serve(self, path: Path) -> Iterator[Path]:
-        """Answer at a unix socket: {"op": "query" | "price" | "tables" | "left", "sql": …}, as long as the block runs."""
-
-        def answer(request: dict[str, Any], tell: wire.Tell) -> Any:
-            op, sql = request["op"], request.get("sql", "")
+    def answer(self, request: dict[str, Any]) -> Any:
+        """What a request of `serve` is answered with. Raises wire.Refusal."""
+        op, sql = request["op"], request.get("sql", "")
+        try:
             if op == "left":
                 return {"left": self.left, "budget": self.budget}
             if op == "tables":
@@ -201,10 +202,16 @@ class Warehouse:
                 return vars(self.price(sql))
             if op == "query":
                 return vars(self.query(sql))
-            raise wire.Refusal(f"The warehouse does not know {op!r}.")
+        except WarehouseError as error:
+            raise wire.Refusal(str(error)) from None
+        raise wire.Refusal(f"The warehouse does not know {op!r}.")
+
+    @contextlib.contextmanager
+    def serve(self, path: Path) -> Iterator[Path]:
+        """Answer at a unix socket: {"op": "query" | "price" | "tables" | "left", "sql": …}, as long as the block runs."""
 
         path.parent.mkdir(parents=True, exist_ok=True)
-        with wire.Server(path, answer) as server:
+        with wire.Server(path, lambda request, tell: self.answer(request)) as server:
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
             thread.start()
             try:
@@ -216,13 +223,24 @@ class Warehouse:
 
     # ---- inside
 
+    def _write_down(self, entry: dict[str, Any]) -> None:
+        if self.ledger is None:
+            self._spent.append(entry)
+            return
+        try:
+            self.ledger.parent.mkdir(parents=True, exist_ok=True)
+            with self.ledger.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(entry) + "\n")
+        except OSError as error:
+            raise wire.Refusal(f"The query could not be written down in {self.ledger} ({error.strerror}), so it was not run.") from None  # fmt: skip
+
     def _price(self, sql: str) -> Price:
         if not isinstance(sql, str) or not sql.strip():
             raise wire.Refusal("There is no query. Write one: SELECT … FROM …")
         if len(sql) > LONGEST_QUERY:
             raise wire.Refusal(f"This query has {len(sql):,} letters; the warehouse takes up to {LONGEST_QUERY:,}.")
         told = self._ask({"op": "price", "sql": sql})
-        return Price(max(told["bytes"], LEAST), tuple(told["reads"]))
+        return Price(max(told["bytes"], LEAST), tuple(told["reads"]), told["rows"])
 
     def _ask(self, request: dict[str, Any]) -> Any:
         """Ask the engine, which is started where it does not run."""
@@ -240,6 +258,8 @@ class Warehouse:
             return
         shutil.copyfile(Path(__file__).with_name("engine.py"), self.folder / ENGINE)
         self._failed = ""
+        self._socket.unlink(missing_ok=True)  # an engine that has ended leaves it behind
+        self._socket = self._fresh_socket()
         self._jail = threading.Thread(target=self._run_engine, daemon=True)
         self._jail.start()
         deadline = time.monotonic() + START_SECONDS
@@ -247,6 +267,10 @@ class Warehouse:
             if not self._jail.is_alive() or time.monotonic() > deadline:
                 raise WarehouseError(f"The warehouse could not be started. {self._failed}".strip())
             time.sleep(0.01)
+
+    def _fresh_socket(self) -> Path:
+        """A name that nobody has had: several may share a folder, and an engine that was given up ends where its own is gone."""
+        return self.folder / f"{uuid.uuid4().hex[:8]}.sock"
 
     def _run_engine(self) -> None:
         confinement = {"hide": workspace.secret_folders(), "read_only": workspace.tool_folders()}
@@ -260,13 +284,17 @@ class Warehouse:
             self._failed = str(error)
 
 
-def _read_ledger(path: Path | None) -> list[dict[str, Any]]:
-    """What was spent already. A line that cannot be read counts as nothing."""
+def left_of(budget: int, ledger: Path) -> int:
+    """What is left of a budget after all that stands in a ledger, in bytes. A line that cannot be read counts as nothing."""
     found = []
-    if path is not None and path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    if ledger.is_file():
+        for line in ledger.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 entry = json.loads(line)
                 if isinstance(entry["bytes"], int) and entry["bytes"] > 0:
                     found.append(entry)
-    return found
+    return max(budget - _sum(found), 0)
+
+
+def _sum(entries: list[dict[str, Any]]) -> int:
+    return sum(entry["bytes"] for entry in entries)

@@ -64,7 +64,10 @@ class Engine:
             self.columns[table] = set(columns)
 
     def price(self, sql: str) -> dict:
-        """What a query reads: {"bytes": …, "reads": [{"table", "columns", "days", "of", "bytes"}]}. Raises Refused."""
+        """What a query reads: {"bytes": …, "reads": [{"table", "columns", "days", "of", "bytes"}], "rows": …}. Raises Refused.
+
+        rows: how many come out, where that is certain; else None.
+        """
         statement = self._one(sql)
         try:
             (plan,) = self.con.execute(f"EXPLAIN (FORMAT json)\n{statement}").fetchall()
@@ -72,8 +75,9 @@ class Engine:
             raise Refused(
                 "DuckDB says: " + re.sub(r"LINE (\d+):", lambda line: f"LINE {int(line[1]) - 1}:", str(error))
             ) from None
-        reads = [self._read(info) for node in json.loads(plan[1]) for info in _scans(node)]
-        return {"bytes": sum(read["bytes"] for read in reads), "reads": reads}
+        nodes = json.loads(plan[1])
+        reads = [self._read(info) for node in nodes for info in _scans(node)]
+        return {"bytes": sum(read["bytes"] for read in reads), "reads": reads, "rows": self._rows(nodes[0])}
 
     def run(self, sql: str) -> dict:
         """The result: {"columns": […], "types": […], "rows": [[…]], "more": whether there are more than ROWS}."""
@@ -116,7 +120,7 @@ class Engine:
 
     def _read(self, info: dict) -> dict:
         """What one scan reads. info: as DuckDB's plan tells of it."""
-        table = ".".join(info["Table"].split(".")[-2:])
+        table = _table(info)
         known = self.columns.get(table)
         if known is None:
             raise Refused(f"{table} is not for reading")
@@ -134,6 +138,28 @@ class Engine:
             size, days = self.con.execute(query, values).fetchone()
         return {"table": table, "columns": sorted(columns), "days": days, "of": of, "bytes": int(size)}
 
+    def _rows(self, node: dict) -> int | None:
+        """How many rows come out of a plan that shows whole days of one table; None for all others, which would have to be run.
+
+        The plan's own numbers are estimates. What is certain is what is known of the column `day`: 8 bytes a row.
+        """
+        while node["name"].strip() in ("PROJECTION", "ORDER_BY"):
+            (node,) = node["children"]
+        info = node.get("extra_info", {})
+        filters = _list(info.get("Filters"))
+        if node["name"].strip() != "SEQ_SCAN" or any(
+            _names(text) & self.columns[_table(info)] != {"day"} for text in filters
+        ):
+            return None
+        query = f"SELECT sum(bytes) // 8 FROM {SIZES} WHERE table_name = ? AND column_name = 'day'"
+        try:
+            (rows,) = self.con.execute(
+                " AND ".join([query, *(f"({text})" for text in filters)]), [_table(info)]
+            ).fetchone()
+        except duckdb.Error:  # a filter that only DuckDB's plan can say
+            return None
+        return None if rows is None else int(rows)
+
 
 def _scans(node: dict) -> list[dict]:
     """Of all that a plan reads, the tables. Raises Refused for what is no table."""
@@ -145,6 +171,11 @@ def _scans(node: dict) -> list[dict]:
     for child in node.get("children", []):
         found += _scans(child)
     return found
+
+
+def _table(info: dict) -> str:
+    """The table of a scan, with its schema."""
+    return ".".join(info["Table"].split(".")[-2:])
 
 
 def _list(value: str | list[str] | None) -> list[str]:
@@ -180,9 +211,12 @@ class Server(socketserver.ThreadingUnixStreamServer):
 
 
 class Handler(socketserver.StreamRequestHandler):
+    """One question and its answer, a line of JSON each."""
+
     server: Server
 
     def handle(self) -> None:
+        op = ""
         with self.server.busy:
             self.server.last = time.monotonic()
             try:
@@ -190,7 +224,6 @@ class Handler(socketserver.StreamRequestHandler):
                 op = request["op"]
                 if op == "stop":
                     answer = {"result": {}}
-                    threading.Thread(target=self.server.shutdown).start()
                 elif op == "tables":
                     answer = {"result": self.server.engine.tables()}
                 else:
@@ -205,13 +238,16 @@ class Handler(socketserver.StreamRequestHandler):
                 answer = {"error": f"it could not be run ({type(error).__name__}: {error})"}
             self.server.last = time.monotonic()
         self.wfile.write(json.dumps(answer).encode() + b"\n")
+        if op == "stop":  # whoever asked for it is answered first: this thread ends with the process
+            self.server.shutdown()
 
 
 def main(database: str, path: str) -> None:
     """Serve until told to stop, until nobody has asked anything for a while, or until the socket is gone."""
     engine = Engine(database)
     os.umask(0o177)
-    with Server(path, engine) as server:
+    with Server(f"{path}.new", engine) as server:
+        os.rename(f"{path}.new", path)  # whoever sees it finds it listening
 
         def retire() -> None:
             while time.monotonic() - server.last < IDLE and os.path.exists(path):

@@ -1,0 +1,1 @@
+cp "{{reference_checks}}" work/checks/checks.py
