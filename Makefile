@@ -8,7 +8,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 # The Python to begin with: the first on PATH that the locked packages come ready-made for. Or yours: PYTHON=...
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.14 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && echo $$python && break; done)
-OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+FITS := import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 15))
 
 # Another environment that happens to be active, or a setting for one, must not lead the tools away from .venv.
 unexport VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME UV_PYTHON
@@ -76,8 +76,8 @@ lock: ## after a change of dependencies: renew uv.lock and requirements.txt
 	$(BIN)/uv export --quiet --locked --no-dev --no-hashes --no-emit-project --output-file requirements.txt
 
 .venv/.ready: pyproject.toml uv.lock
-	@$(or $(PYTHON),python3) -c '$(OLD_ENOUGH)' 2>/dev/null || { \
-		echo "Found $$($(or $(PYTHON),python3) --version 2>/dev/null || echo 'no Python'); Python 3.11 or newer is needed, up to 3.14 is tested."; \
+	@$(or $(PYTHON),python3) -c '$(FITS)' 2>/dev/null || { \
+		echo "Found $$($(or $(PYTHON),python3) --version 2>/dev/null || echo 'no Python'); Python 3.11 or newer is needed, up to 3.14."; \
 		echo "Get one:  Debian, Ubuntu, WSL: sudo apt install python3 python3-venv   macOS: brew install python@3.13   else: python.org"; \
 		echo "Have one: make setup PYTHON=/path/to/python3.13"; \
 		exit 1; }
