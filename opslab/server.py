@@ -719,7 +719,14 @@ class Server(wire.Server):
         self.world = world
         self.busy = threading.Lock()
         self.last = time.monotonic()
+        self.ending = False
         super().__init__(path, self.serve)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Called when a request has been answered. Only now, lest the process ends before whoever said "stop" has the answer."""
+        super().shutdown_request(request)
+        if self.ending:
+            threading.Thread(target=self.shutdown).start()
 
     def serve(self, request: dict[str, Any], tell: Tell) -> Any:
         """Do what is asked. Raises Refusal with a sentence for the learner, never anything else."""
@@ -727,7 +734,7 @@ class Server(wire.Server):
         try:
             op = request.pop("op")
             if op == "stop":
-                threading.Thread(target=self.shutdown).start()
+                self.ending = True
                 return {}
             if op.startswith("_") or op == "close" or not callable(getattr(World, op, None)):
                 raise Refusal(f"the lab server does not know {op!r}")

@@ -246,7 +246,10 @@ class Terminal:
         deadline = time.monotonic() + patience
         while time.monotonic() < deadline and not self.ended:
             self.settle(patience=max(deadline - time.monotonic(), 0.1), after=start)
-            if "\n" in self._since(start) and self.at_prompt():
+            _, newline, prompt = self._since(start).rpartition("\n")
+            if newline and self.at_prompt():
+                if not plain(prompt).strip():  # it is empty, or still on its way through the kernel
+                    self.settle(NO_TURN, patience=2 * NO_TURN)
                 return True
         return False
 
