@@ -266,7 +266,7 @@ def counts(trial: Trial) -> None:
         # Whether a row that another day's file displaces is clean or dropped depends on when one asks.
         displaced = sum(newest(story.days)[key] is not row for key, row in newest([day]).items())
         staged, quarantined = len(day.rows), len(bad_rows(day))
-        tried = f"read ~/work/door/report/{day.date}.json"
+        tried = f"read work/door/report/{day.date}.json"
         parts = {name: _number(report, name, tried) for name in ("staged", "clean", "quarantined", "dropped")}
         got = ", ".join(f"{name} {number}" for name, number in parts.items())
         if parts["clean"] + parts["quarantined"] + parts["dropped"] != parts["staged"]:
@@ -300,7 +300,7 @@ def counts(trial: Trial) -> None:
 
 
 def _report(snapshot: Snapshot, date: str) -> dict[str, Any]:
-    tried, data = f"read ~/work/door/report/{date}.json", snapshot.below("report").get(f"{date}.json")
+    tried, data = f"read work/door/report/{date}.json", snapshot.below("report").get(f"{date}.json")
     if data is None:
         raise Miss("There is no report of the day.", tried=tried, got=", ".join(sorted(snapshot.below("report"))[:4]) or "nothing in report", wanted=f"report/{date}.json", name="no-report")  # fmt: skip
     try:

@@ -327,7 +327,7 @@ rows before anybody begins.
 """
 
 FORM = """\
-# Clicks from the future. Keep the form "key: value". ~/work/sample/README.md says what was drawn and how.
+# Clicks from the future. Keep the form "key: value". work/sample/README.md says what was drawn and how.
 #
 #   first_csv, rows_csv, visitors_csv     what this file can tell about October: which share of the
 #                                         rows is strange (rows), which share of the visitors has strange
