@@ -152,7 +152,7 @@ def test_what_a_run_sees(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.skipif(not jail.bubblewrap(), reason="needs bubblewrap")
 def test_a_run_is_confined(folder: Folder, root: Path) -> None:
-    assert shell(folder, "pwd") == "/tmp/work/code\n", "no path of this machine"
+    assert shell(folder, "pwd") == "/tmp/room/code\n", "no path of this machine"
     assert shell(folder, f"ls {root}/opslab/checks {root}/tests 2>&1 | grep -c 'No such'") == "2\n"
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

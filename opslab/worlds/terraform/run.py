@@ -6,7 +6,7 @@
     >>> folder.init(); folder.plan()                                                # doctest: +SKIP
 
 Terraform code can start programs and read files, so whatever somebody else wrote runs here only. What it sees: its folder,
-the provider (read-only) and the AWS organisation, nothing else. Its own folder is called /tmp/work inside, so that no path of
+the provider (read-only) and the AWS organisation, nothing else. Its own folder is called /tmp/room inside, so that no path of
 this machine gets into a message.
 
     room/              what may be written; a checkout and terraform's own data
@@ -41,7 +41,7 @@ LIMITS = jail.Limits(
     open_files=1024,
     processes=400,  # threads count
 )
-SHOWN_AS = "/tmp/work"
+SHOWN_AS = "/tmp/room"
 DATA, LOG = ".data", ".log"
 MOST = 1_000_000
 """Characters of output that are kept."""
