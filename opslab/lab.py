@@ -515,14 +515,19 @@ def draw(*path: str, only: str = "") -> Picture:
     return Picture(found["text"], found["svg"])
 
 
+def _picture(op: str, **arguments: Any) -> Picture:
+    """What the server of this world draws; raises LabError."""
+    with _telling() as tell:
+        found = ask(here(), op, tell=tell, **arguments)
+    return Picture(found["text"], found["html"])
+
+
 def merge_request(number: int, repository: str = "") -> Picture:
     """How a merge request on the forge looks: title, discussion, changes. repository: its name, where there are several.
 
     Raises LabError.
     """
-    with _telling() as tell:
-        found = ask(here(), "merge_request", number=number, repository=repository, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("merge_request", number=number, repository=repository)
 
 
 def loop(number: int, repository: str = "") -> Picture:
@@ -530,9 +535,7 @@ def loop(number: int, repository: str = "") -> Picture:
 
     Raises LabError.
     """
-    with _telling() as tell:
-        found = ask(here(), "loop", number=number, repository=repository, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("loop", number=number, repository=repository)
 
 
 def sides(word: str) -> Picture:
@@ -540,9 +543,7 @@ def sides(word: str) -> Picture:
 
     Raises LabError.
     """
-    with _telling() as tell:
-        found = ask(here(), "sides", word=word, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("sides", word=word)
 
 
 def layers(image: str) -> Picture:
@@ -550,9 +551,7 @@ def layers(image: str) -> Picture:
 
     image: its name ("data/fees"), or the folder of the desk that it was built from ("image"). Raises LabError.
     """
-    with _telling() as tell:
-        found = ask(here(), "layers", image=image, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("layers", image=image)
 
 
 def way(repository: str) -> Picture:
@@ -560,9 +559,7 @@ def way(repository: str) -> Picture:
 
     Raises LabError.
     """
-    with _telling() as tell:
-        found = ask(here(), "way", repository=repository, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("way", repository=repository)
 
 
 def runs(first: str = "", last: str = "") -> Picture:
@@ -570,9 +567,7 @@ def runs(first: str = "", last: str = "") -> Picture:
 
     first, last: the days to show, such as "2026-11-16"; by default all. Raises LabError.
     """
-    with _telling() as tell:
-        found = ask(here(), "runs", first=str(first), last=str(last), tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("runs", first=str(first), last=str(last))
 
 
 def rows(counts: Any, title: str = "Rows a day", marked: dict[str, str] | None = None) -> Picture:
@@ -587,9 +582,7 @@ def rows(counts: Any, title: str = "Rows a day", marked: dict[str, str] | None =
         columns = {str(name): [_value(value) for value in table[name]] for name in table.columns}
     except (AttributeError, TypeError, ValueError):
         raise LabError("opslab.rows() draws a DataFrame or Series of numbers whose index are days.") from None
-    with _telling() as tell:
-        found = ask(here(), "rows", days=days, columns=columns, title=title, marked=marked or {}, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("rows", days=days, columns=columns, title=title, marked=marked or {})
 
 
 def beside(today: Any, past: Any, title: str = "A day beside the days before") -> Picture:
@@ -605,9 +598,7 @@ def beside(today: Any, past: Any, title: str = "A day beside the days before") -
         raise LabError("opslab.beside(today, past) wants a dictionary of numbers, and a DataFrame of such numbers.") from None  # fmt: skip
     if not history:
         raise LabError("None of the measures of today has a column in past, so there is nothing to compare.")
-    with _telling() as tell:
-        found = ask(here(), "beside", today=values, history=history, title=title, tell=tell)
-    return Picture(found["text"], found["html"])
+    return _picture("beside", today=values, history=history, title=title)
 
 
 def _value(value: Any) -> float | None:

@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -107,8 +107,7 @@ class World:
         """Make the workspace where it is missing. anew: take the old one away first (a lesson's, which nobody works in)."""
         made = False
         self._module(stem)
-        port, image_ports = self._port(), workspace.image_ports(self.home)
-        warehouse_port = workspace.warehouse_port(self.home)
+        ports = self._ports()
         if anew and self.home.exists():
             self.close()
             shutil.rmtree(self.home, ignore_errors=True)
@@ -128,19 +127,15 @@ class World:
             else:
                 workspace.build(stem, self.home, self._seed())
             made = True
-        self._start_cloud(tell, port)
-        self._start_images(tell, image_ports)
-        self._start_pipeline(tell, warehouse_port)
+        self._start_services(tell, *ports)
         self._start_colleagues()
         return {"home": str(self.home), "made": made, "remarks": self._remarks(stem)}
 
     def check(self, tell: Tell, task: str) -> dict[str, Any]:
         self._must_be_there()
         found = self._task(task)
-        if aws := self._start_cloud(tell):
+        if aws := self._start_services(tell):
             aws.ask("save")
-        self._start_images(tell)
-        self._start_pipeline(tell)
         self._start_colleagues(now=True, tell=tell)
         if aws:
             aws.ask("save")
@@ -159,9 +154,7 @@ class World:
         """The next hint of a task; after the last one, the last one again."""
         found = self._task(task)
         # A server that has just replaced another one must not leave the desk without AWS.
-        self._start_cloud(tell)
-        self._start_images(tell)
-        self._start_pipeline(tell)
+        self._start_services(tell)
         with self._progress() as progress:
             entry = self._entry(progress, found)
             entry["hints"] = min(entry["hints"] + 1, len(found.hints))
@@ -174,15 +167,12 @@ class World:
         module = self._module(stem)
         if what == module.number or what == stem:
             seed, twists = self._seed(), workspace.twists_of(self.home)
-            port, image_ports = self._port(), workspace.image_ports(self.home)
-            warehouse_port = workspace.warehouse_port(self.home)
+            ports = self._ports()
             self.close()
             names = [entry.name for entry in self.home.iterdir()] if self.home.is_dir() else []
             kept = self._keep(names, "reset")
             workspace.build(stem, self.home, seed, twists=twists)
-            self._start_cloud(tell, port)
-            self._start_images(tell, image_ports)
-            self._start_pipeline(tell, warehouse_port)
+            self._start_services(tell, *ports)
             self._start_colleagues()
             return {"what": f"module {module.number}", "kept": kept}
         task = self._task(what)
@@ -269,8 +259,7 @@ class World:
     def merge_request(self, tell: Tell, number: int, repository: str) -> dict[str, str]:
         """How a merge request on the forge of this world looks now, after everybody has reacted to what is new."""
         self._must_be_there()
-        self._start_cloud(tell)
-        self._start_images(tell)
+        self._start_services(tell)
         self._start_colleagues(now=True, tell=tell)
         try:
             found = self._forge().merge_request(number, repository)
@@ -364,23 +353,18 @@ class World:
         wanted = [step for step in steps if (first or step["day"]) <= step["day"] <= (last or step["day"])]
         if not wanted:
             raise Refusal("There are no runs of these days." if steps else "Nothing has run here yet.")
-        return self._drawn(lambda views: views.run_grid(wanted))
+        return self._shown(self._views().run_grid(wanted))
 
     def rows(
         self, tell: Tell, days: list[str], columns: dict[str, list], title: str, marked: dict[str, str]
     ) -> dict[str, str]:
         """Counts over time, as lines."""
-
-        def draw(views: ModuleType) -> Any:
-            import pandas as pd
-
-            try:
-                counts = pd.DataFrame(columns, index=pd.to_datetime(days), dtype="float64")
-            except (ValueError, TypeError):
-                raise Refusal("The index is no days. Set it: counts.set_index('day')") from None
-            return views.row_counts(counts, title, marked)
-
-        return self._drawn(draw)
+        views, pandas = self._views(), importlib.import_module("pandas")
+        try:
+            counts = pandas.DataFrame(columns, index=pandas.to_datetime(days), dtype="float64")
+        except (ValueError, TypeError):
+            raise Refusal("The index is no days. Set it: counts.set_index('day')") from None
+        return self._shown(views.row_counts(counts, title, marked))
 
     def beside(
         self, tell: Tell, today: dict[str, float], history: dict[str, list[float]], title: str
@@ -388,16 +372,17 @@ class World:
         """Each measure of a day beside the range that it had on good days."""
         known = {name: [value for value in values if value is not None] for name, values in history.items()}
         values = {name: float("nan") if value is None else value for name, value in today.items()}
-        return self._drawn(lambda views: views.against_band(known, values, title))
+        return self._shown(self._views().against_band(known, values, title))
 
     # -- inside
 
     @staticmethod
-    def _drawn(draw: Callable[[ModuleType], Any]) -> dict[str, str]:
-        """A view of the pipeline as text and picture. draw: is given `opslab.worlds.pipeline.views`."""
-        # Only here: it needs pandas, and matplotlib, which take a second that other modules need not wait for.
-        views = importlib.import_module("opslab.worlds.pipeline.views")
-        view = draw(views)
+    def _views() -> ModuleType:
+        """`opslab.worlds.pipeline.views`, only where it is needed: pandas and matplotlib take a second."""
+        return importlib.import_module("opslab.worlds.pipeline.views")
+
+    @staticmethod
+    def _shown(view: Any) -> dict[str, str]:
         return {"text": str(view), "html": view._repr_html_()}
 
     def _desk(self, tell: Tell) -> desk.Desk:
@@ -477,6 +462,19 @@ class World:
                     self._told(line)
 
         return workspace.bots_of(module.stem, self.home, self.cloud, said)
+
+    def _ports(self) -> tuple[int, dict[str, int], int]:
+        """Where terminals know AWS, what belongs to images, and the warehouse: for `_start_services`, where the note goes away."""
+        return self._port(), workspace.image_ports(self.home), workspace.warehouse_port(self.home)
+
+    def _start_services(
+        self, tell: Tell, port: int = 0, image_ports: Mapping[str, int] | None = None, warehouse_port: int = 0
+    ) -> cloud.Cloud | None:
+        """All that runs beside this world's files, started where it does not run. Returns its AWS organisation, None where it has none."""
+        aws = self._start_cloud(tell, port)
+        self._start_images(tell, image_ports)
+        self._start_pipeline(tell, warehouse_port)
+        return aws
 
     def _start_cloud(self, tell: Tell, port: int = 0) -> cloud.Cloud | None:
         """The AWS organisation of this world, started where it does not run; None where the module has none."""

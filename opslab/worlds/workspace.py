@@ -235,8 +235,7 @@ def add_to_note(home: str | Path, **more: Any) -> None:
 
 def aws_port(home: str | Path) -> int:
     """The port on this machine where the workspace's AWS organisation listens."""
-    port = note(home).get("aws_port")
-    return port if isinstance(port, int) and 0 < port < 65536 else NOWHERE
+    return _port(note(home).get("aws_port")) or NOWHERE
 
 
 def image_ports(home: str | Path) -> dict[str, int]:
@@ -244,13 +243,17 @@ def image_ports(home: str | Path) -> dict[str, int]:
     found = note(home).get("image_ports")
     if not isinstance(found, dict) or not {"index", "engine"} <= found.keys():
         return {}
-    return {str(name): port for name, port in found.items() if isinstance(port, int) and 0 < port < 65536}
+    return {str(name): port for name, port in found.items() if _port(port)}
 
 
 def warehouse_port(home: str | Path) -> int:
     """The port on this machine where the workspace's warehouse listens; 0 where it has none."""
-    port = note(home).get("warehouse_port")
-    return port if isinstance(port, int) and 0 < port < 65536 else 0
+    return _port(note(home).get("warehouse_port"))
+
+
+def _port(found: object) -> int:
+    """What a note says of a port; 0 where that is none."""
+    return found if isinstance(found, int) and 0 < found < 65536 else 0
 
 
 def base_digests(home: str | Path) -> list[str]:

@@ -28,8 +28,7 @@ def open(
 
     cloud: gives its AWS organisation of the moment. port: where the warehouse is to listen; 0: where there is room.
     """
-    if "lesson" in twists:
-        return WarehouseService(home, lesson.open_case, revenue.BUDGET, port=port)
     if aws := cloud():
         landing.deliver(aws, seed, twists)
-    return WarehouseService(home, partial(revenue.open_case, seed=seed), revenue.BUDGET, port=port)
+    open_case = lesson.open_case if "lesson" in twists else partial(revenue.open_case, seed=seed)
+    return WarehouseService(home, open_case, revenue.BUDGET, port=port)
