@@ -364,6 +364,14 @@ class Trial:
                 found[key] = value.strip()
         return found
 
+    def form(self, path: str, keys: Iterable[str], *needed: str) -> dict[str, str]:
+        """What `answers` gives, read once per trial. Raises Miss where one of the keys that are needed has no value yet."""
+        found = self.once(f"form {path}", lambda: self.answers(path, keys))
+        for key in needed:
+            if key not in found:
+                raise left_out(path, key)
+        return found
+
     # -- trying answers
 
     def scratch(self, seed: int | None = None, *, twists: Iterable[str] = (), **size) -> Path:
@@ -487,6 +495,11 @@ class Trial:
             "required": self.graded,
             **there,
         }
+
+
+def left_out(path: str, key: str) -> Miss:
+    """Why a form that is filled in but for one key cannot be judged."""
+    return Miss(f"{key} is still to be said in ~/{path}.", tried=f"read ~/{path}", got=f"{key}:", wanted=f"{key}: …", name="left-out")  # fmt: skip
 
 
 def shorten(text: str, lines: int = 12, width: int = 160) -> str:

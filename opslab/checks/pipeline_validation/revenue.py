@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opslab.checks import Miss, Trial
+from opslab.checks import Miss, Trial, left_out
 from opslab.checks.pipeline_validation import module
 from opslab.scenarios.pipeline_validation import revenue as scenario
 
@@ -114,11 +114,7 @@ class Said:
 
 
 def _answers(trial: Trial, *keys: str) -> dict[str, str]:
-    found = trial.once("answers", lambda: trial.answers(scenario.ANSWERS, KEYS))
-    for key in keys:
-        if key not in found:
-            raise Miss(f"{key} is still to be said in ~/{scenario.ANSWERS}.", tried=_read(), got=f"{key}:", wanted=f"{key}: …", name="left-out")  # fmt: skip
-    return found
+    return trial.form(scenario.ANSWERS, KEYS, *keys)
 
 
 def _read() -> str:
@@ -265,8 +261,7 @@ def _pairs(trial: Trial) -> list[tuple[Said, Cause]]:
 
 def _need(one: Said, key: str) -> str:
     if not one.text[key]:
-        key = one.prefix + key
-        raise Miss(f"{key} is still to be said in ~/{scenario.ANSWERS}.", tried=_read(), got=f"{key}:", wanted=f"{key}: …", name="left-out")  # fmt: skip
+        raise left_out(scenario.ANSWERS, one.prefix + key)
     return one.text[key]
 
 
