@@ -4,6 +4,8 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 NBVAL := --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
+# One test at a time for each processor, and one more, because many wait for a clock or a terminal. Yours: WORKERS=...
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2); echo $$(((n > 4 ? 4 : n) + 1)))
 
 # The Python to begin with: the first on PATH that the locked packages come ready-made for. Or yours: PYTHON=...
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.14 python3.11 python; do \
@@ -43,11 +45,11 @@ airflow: .venv/.airflow ## add Airflow, for task 6.1 (about 90 packages more)
 
 .PHONY: test
 test: airflow ## every test: package, checks, lessons, browser
-	$(BIN)/pytest -n 2 --dist loadfile $(NBVAL) tests lessons
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(NBVAL) tests lessons
 
 .PHONY: test-fast
 test-fast: airflow ## what a change needs most: under 3 minutes, no browser, no slow tests
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not browser" tests
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser" tests
 
 .PHONY: lint
 lint: setup ## style of code and notebooks; exercises are what the solutions generate

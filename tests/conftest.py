@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Prefixes of variables that would change what the tools do: keys, profiles, configuration, an outer make.
 PERSONAL = ("AWS_", "GIT_", "XDG_", "JUPYTER", "JPY_", "IPYTHON", "TF_", "OPSLAB_", "VIRTUAL_ENV", "CONDA_")
 PERSONAL += ("PYTHONSTARTUP", "BASH_ENV", "PROMPT_COMMAND", "HIST", "NO_COLOR", "FORCE_COLOR", "MAKE", "MFLAGS")
+# And one that makes every process compile the course anew.
+PERSONAL += ("PYTHONDONTWRITEBYTECODE",)
 
 # Notebooks under tests/ are material of the tests, not lessons to be run by nbval.
 collect_ignore_glob = ["*.ipynb"]
