@@ -7,7 +7,7 @@ A test file takes them over with `from graded import *` and says what they are t
     def words(seed): …            # what stands for {{…}} in the answers
     SLOW = ("1.1", "1.4")         # optional: tasks whose later cases wait for `make test`
     BRIEF = ("2.1",)              # optional: of these, not even each misconception is for a quick look; one miss of each kind is
-    LATER = ("4.2",)          # optional: not even the first case of these is for a quick look
+    LATER = ("4.2",)              # optional: not even the first case of these is for a quick look, nor an empty desk
     EVERYWHERE = ("1.3",)         # optional: tasks whose answers need no Linux
     ELSEWHERE = {"1.1": ["…"]}    # optional: what is enough to ask in other worlds, where a whole task takes long
     TRIED_ELSEWHERE = {"…"}   # optional: misconceptions that other tests produce
@@ -91,6 +91,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         )
         for case in cases
     ]
+    if test == "test_an_untouched_workspace_scores_nothing":
+        tasks = [pytest.param(task, marks=[pytest.mark.slow] * (task in later)) for task in tasks]
     worlds = seeds if elsewhere else [*seeds[:1], *(pytest.param(seed, marks=pytest.mark.slow) for seed in seeds[1:])]
     for name, values in (("case", marked), ("task", tasks), ("seed", worlds)):
         if name in metafunc.fixturenames:

@@ -188,6 +188,7 @@ def take_in(aws: cloud.Cloud) -> None:
     keeper.put_object(Bucket=accounts.STATE, Key=drift.KEY, Body=text)
 
 
+@pytest.mark.slow
 @linux
 def test_an_import_that_was_more_than_that_is_missed(home: Path):
     with recorded(home) as aws:

@@ -117,6 +117,7 @@ def test_a_day_beside_good_ones(world: World):
 # ---- what runs beside the desk ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_desk_finds_its_warehouse_where_it_was(tmp_path: Path):
     home, ports = tmp_path / "workspace", set()
     for _ in range(2):

@@ -246,6 +246,7 @@ def test_the_warehouse_is_made_once_and_only_when_it_is_needed(tmp_path: Path, c
         warehouse.tables()
 
 
+@pytest.mark.slow
 def test_what_was_spent_outlives_the_service_and_a_reset_gives_it_back(tmp_path: Path):
     port = 0
     for left in (2, 1):

@@ -550,6 +550,7 @@ def test_a_seed_that_makes_no_sense_is_1(handed_in, note):
 # ---- running a notebook again ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_replay_that_never_ends_is_stopped_and_keeps_what_was_done(tmp_path):
     remark = replay.replay(["open('mine', 'w')", "while True: pass"], STEM, tmp_path / "home", seconds=4)
     assert "still running after 4 seconds" in remark

@@ -225,6 +225,7 @@ def test_cpu_runs_out(sh):
     assert done.seconds < 15
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("either")
 def test_cpu_runs_out_also_for_those_who_ignore_the_warning(sh):
     done = sh("trap '' XCPU; while :; do :; done", limits=Limits(seconds=30, cpu=1))
@@ -316,6 +317,7 @@ def test_a_fork_bomb_goes_off_in_vain(home, marked):
     assert until(lambda: not processes(), 15)
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize(
     "ending",

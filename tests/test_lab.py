@@ -436,6 +436,7 @@ def test_a_killed_server_is_replaced_by_the_next_call(course):
     assert len(servers(course.root)) == 1
 
 
+@pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_a_check_is_replaced_and_asked_again(course):
     course.open("01")
     flag = course.home() / "begun"
@@ -602,6 +603,7 @@ def test_a_command_in_a_cell_reaches_the_server_of_the_notebook(course):
     assert len(servers(course.root)) == 1
 
 
+@pytest.mark.slow
 def test_whoever_asks_and_goes_away_disturbs_nobody(course):
     course.open("01")
     course.write("bin/late_feeds.sh", "#!/bin/bash\nsleep 0.5\n")
@@ -751,6 +753,7 @@ def test_a_reset_leaves_what_belongs_to_other_tasks(course):
     assert (kept / ".bashrc.d/helper").read_text() == "of the prompt"
 
 
+@pytest.mark.slow
 def test_resets_in_the_same_second_keep_a_copy_each(course):
     course.open("01")
     for number in range(4):

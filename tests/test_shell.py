@@ -247,6 +247,7 @@ ODD = [
 ]
 
 
+@pytest.mark.slow
 def test_odd_control_sequences_do_no_harm(terminal):
     one = terminal()
     for sequence in ODD:

@@ -77,7 +77,10 @@ def git(place: Path, *arguments: str, **options) -> subprocess.CompletedProcess[
     return subprocess.run(["git", "-C", str(place), *arguments], capture_output=True, text=True, check=False, **options)
 
 
-@pytest.fixture(scope="module", params=STEMS)
+# The desk of module 06 takes seconds to make.
+@pytest.fixture(
+    scope="module", params=[*STEMS[:6], *(pytest.param(stem, marks=pytest.mark.slow) for stem in STEMS[6:])]
+)
 def stem(request) -> str:
     return request.param
 
