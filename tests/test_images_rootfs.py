@@ -300,6 +300,13 @@ def test_a_build_that_is_stopped_keeps_nothing(desk):
     assert desk.store.tags().keys() == {TAG}
 
 
+def test_many_commands_that_each_end_in_time_do_not_make_an_endless_build(desk):
+    lines = [f"FROM {TAG}", *(f"RUN sleep 0.4; echo {number}" for number in range(50))]
+    with pytest.raises(BuildError, match=r"taken 1 seconds|still running after 0\.\d seconds") as error:
+        desk.build("\n".join(lines), seconds=1)
+    assert 2 <= len(error.value.steps) <= 5
+
+
 # ---- trees ------------------------------------------------------------------------------------------------------------
 
 

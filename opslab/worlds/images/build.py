@@ -64,6 +64,8 @@ SHELL = ["/bin/sh", "-c"]
 DOCKERFILE_BYTES = 256 * 1024
 STEP_KEYWORDS = ("FROM", "RUN", "COPY", "WORKDIR")
 OUTPUT_LINES = 25
+SECONDS = 300.0
+"""For all of a build. Each RUN has its own limit, but a file may have thousands of them."""
 
 FIRST_TIME, NOT_ASKED = "not built before", "the cache was not asked"
 """Why all of a build is done."""
@@ -133,6 +135,7 @@ def build(
     services: Mapping[int, str | Path] | None = None,
     env: Mapping[str, str] | None = None,
     limits: jail.Limits = LIMITS,
+    seconds: float = SECONDS,
     cache: bool = True,
     images: Mapping[str, str] | None = None,
     say: Callable[[str], None] = lambda line: None,
@@ -143,6 +146,7 @@ def build(
     target: build only up to this stage. args: values for ARG. secrets: values for RUN --mount=type=secret, by id.
     services: what RUN can reach, see `jail.prepare`; nothing else is. env: variables of every RUN that are not in the image and not
     in the cache's key, such as PIP_INDEX_URL; those of the Dockerfile count more. cache=False: do every step.
+    limits: of each RUN. seconds: for all of them together.
     images: names in FROM that mean another image here, to a name or digest of the store.
     say: called with a line for each step as it goes. watch: called with each step when it begins, and when it is done.
 
@@ -155,6 +159,7 @@ def build(
         services or {},
         env or {},
         limits,
+        seconds,
         cache,
         images or {},
         say,
@@ -273,6 +278,7 @@ class _Work:
     services: Mapping[int, str | Path]
     env: Mapping[str, str]
     limits: jail.Limits
+    seconds: float
     use_cache: bool
     images: Mapping[str, str]
     say: Callable[[str], None]
@@ -287,6 +293,7 @@ class _Work:
 
     def build(self, folder: Path, dockerfile: str, tag: str) -> Build:
         started = time.monotonic()
+        self.until = started + self.seconds
         self.context = Context(folder, dockerfile)
         self.file = parse(_text(self.context, dockerfile))
         self.last = _Last(self.store, folder, dockerfile)
@@ -505,6 +512,9 @@ class _Work:
         state.note(" ".join(["RUN", *([f"|{len(described)}", *described] if described else []), *argv]), layer=True)
 
     def _do_run(self, here: Instruction, state: _State, argv: list[str], mounts: list[Any], step: Step) -> Layer:
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise here.problem(f"the build has taken {self.seconds:g} seconds, and a whole build may take no longer here.")
         user = accounts.find(self.store, state.layers, state.tree, state.config.get("User", ""), here)
         if state.files is None:
             state.files = self.stack.enter_context(Rootfs(self.store, state.layers, state.kept))
@@ -524,7 +534,7 @@ class _Work:
             user=(user.uid, user.gid),
             services=self.services,
             secrets=secrets,
-            limits=self.limits,
+            limits=dataclasses.replace(self.limits, seconds=min(self.limits.seconds, max(round(left, 1), 0.1))),
         )
         step.output = done.out + done.err
         if done.code or done.stopped:
