@@ -514,7 +514,9 @@ class _Work:
     def _do_run(self, here: Instruction, state: _State, argv: list[str], mounts: list[Any], step: Step) -> Layer:
         left = self.until - time.monotonic()
         if left <= 0:
-            raise here.problem(f"the build has taken {self.seconds:g} seconds, and a whole build may take no longer here.")
+            raise here.problem(
+                f"the build has taken {self.seconds:g} seconds, and a whole build may take no longer here."
+            )
         user = accounts.find(self.store, state.layers, state.tree, state.config.get("User", ""), here)
         if state.files is None:
             state.files = self.stack.enter_context(Rootfs(self.store, state.layers, state.kept))
