@@ -222,7 +222,7 @@ def test_the_oddities_are_odd():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 6))
+@pytest.mark.parametrize("seed", [2, 3])
 def test_on_many_worlds_and_days(seed: int):
     """Ninety-eight in a hundred plants are seen with room in all their looks; one good day in a hundred may alarm."""
     rng = random.Random(seed)
