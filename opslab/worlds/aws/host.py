@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import importlib
 import json
 import os
@@ -112,12 +113,17 @@ def _warm_up() -> None:
     from moto.core.routing import get_service_router
     from moto.core.utils import get_service_model
 
+    # What is loaded here stays for good: nobody needs to look through it for garbage, neither now, which takes a quarter of
+    # the time, nor in each of the children.
+    gc.disable()
     with_these = Organisation({"warm-up": "000000000000"})
     with_these.reset()
     for service in operations.SERVICES:
         with_these.guard.app(service)
         get_service_router(service)
         get_service_model(service)
+    gc.freeze()
+    gc.enable()
 
 
 def _first_line(ready: int, child: int) -> str:
