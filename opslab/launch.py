@@ -359,7 +359,7 @@ def shell(number: str | None = None, lesson: bool = False) -> int:
     """
     try:
         root = course_root()
-        home = _home(root, number, lesson)
+        home, remarks = _home(root, number, lesson)
         if os.environ.get("OPSLAB_WORLD") == str(home) and "SHLVL" in os.environ and sys.stdin.isatty():
             _say(f"You are at this desk already: {_title(home)}. A new .bashrc is read by: exec bash")
             return 0
@@ -376,7 +376,7 @@ def shell(number: str | None = None, lesson: bool = False) -> int:
         return 1
     shown = home.relative_to(root) if home.is_relative_to(root) else home
     # Short, because a terminal beside a notebook is narrow.
-    _say(f"{_title(home)}: ~ is {shown}")
+    _say("\n".join([f"{_title(home)}: ~ is {shown}", *remarks]))
     rc = [] if (home / ".bashrc").exists() else ["--rcfile", str(PROFILE / "bashrc")]
     os.execve(bash, ["bash", *rc, "-i"], env)
 
@@ -390,33 +390,31 @@ def shell_environment(home: Path) -> dict[str, str]:
     return workspace.environment(home, passed)
 
 
-def _home(root: Path, number: str | None, lesson: bool = False) -> Path:
-    """The workspace to go to; a module's assignment workspace is made where it is missing. Raises LaunchError."""
+def _home(root: Path, number: str | None, lesson: bool = False) -> tuple[Path, list[str]]:
+    """The workspace to go to, and what its user should know. Raises LaunchError.
+
+    A module's assignment workspace is made where it is missing, and what belongs to it is started where it does not run.
+    """
     stem = course.stem_of("01" if number is None else number)
+    home: Path | None = None
     if lesson or (number is not None and stem[:2] in course.LESSON_ONLY):
         home = course.lesson_workspace(stem, root)
         if not (home / workspace.NOTE).is_file():
             raise LaunchError(
                 f"The desk of lesson {stem[:2]} is made by the first cell of lessons/{stem}.ipynb: run that first."
             )
-        return _with_services(home)
-    if number is None:
+    elif number is None:
         with contextlib.suppress(OSError, ValueError):
             current = Path((state(root) / "current").read_text().strip())
-            if current.is_absolute() and current.is_dir():
-                return _with_services(current)
-    home = course.assignment_workspace(stem, root)
-    if not (home / workspace.NOTE).is_file():
-        lab.prepare(home, stem)
-    return _with_services(home)
-
-
-def _with_services(home: Path) -> Path:
-    """The workspace `home`, with the AWS organisation running that belongs to its world."""
+            home = current if current.is_absolute() and current.is_dir() else None
+    missing = False
+    if home is None:
+        home = course.assignment_workspace(stem, root)
+        missing = not (home / workspace.NOTE).is_file()
     known = workspace.note(home)
-    if "aws_port" in known:
-        lab.prepare(home, str(known.get("module", "")))
-    return home
+    if not missing and "aws_port" not in known:
+        return home, []
+    return home, lab.prepare(home, str(known.get("module") or stem))["remarks"]
 
 
 def _title(home: Path) -> str:

@@ -438,6 +438,22 @@ def test_the_shell_makes_a_workspace_that_is_missing(tmp_path, monkeypatch):
         lab.stop(home)
 
 
+def test_the_shell_says_what_this_machine_lacks(tmp_path, monkeypatch, capsys):
+    for folder in ("lessons", "exercises"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPSLAB_COURSE_ROOT", str(tmp_path))
+
+    def prepare(home: Path, stem: str) -> dict[str, list[str]]:
+        home.mkdir(parents=True)
+        return {"remarks": ["There is no terraform.", "4.1 works."]}
+
+    monkeypatch.setattr(launch.lab, "prepare", prepare)
+    monkeypatch.setattr(launch.os, "execve", lambda *how: None)
+    launch.shell("04")
+    assert capsys.readouterr().out.splitlines()[1:] == ["There is no terraform.", "4.1 works."]
+
+
 def test_the_shell_goes_to_a_lessons_desk_once_the_lesson_has_made_it(course):
     with shell("01", "--lesson") as child:
         child.expect_exact("made by the first cell of lessons/01_shell_setup.ipynb")
