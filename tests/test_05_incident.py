@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from opslab import checks, jail
 from opslab.checks.docker_pinning import incident as check
 from opslab.checks.docker_pinning.installing import DEAD, Bench, from_the_index_alone, installed, lines
 from opslab.scenarios.docker_pinning import incident
+from opslab.server import World
 from opslab.worlds import packages, workspace
 from opslab.worlds.images.desk import Desk
 from opslab.worlds.packages import catalogue
@@ -174,3 +177,22 @@ def test_where_it_comes_from_is_not_the_files_business(line, name):
     with pytest.raises(checks.Miss) as miss:
         from_the_index_alone(f"a==1\n{line}\n", "x.txt")
     assert miss.value.name == name and "~/x.txt" in miss.value.say
+
+
+@linux
+@pytest.mark.slow
+def test_a_reset_brings_back_the_machine_the_loader_and_the_image(tmp_path):
+    home = tmp_path / "home"
+    with contextlib.closing(World(home, tmp_path / "state")) as world:
+        world.build(lambda line: None, "05_docker_pinning")
+        pin = (home / "loader/requirements.txt").read_text()
+        for _ in range(2):
+            first = world._images.store.find(incident.IMAGE).digest
+            shutil.rmtree(home / "machine/bin")
+            (home / "loader/requirements.txt").write_text("pykontor==2.8.6\n")
+            world._images.build(home / "loader", incident.IMAGE)
+            assert world._images.store.find(incident.IMAGE).digest != first
+            world.reset(lambda line: None, "5.1", "05_docker_pinning")
+            assert world._images.store.find(incident.IMAGE).digest == first
+            assert (home / "loader/requirements.txt").read_text() == pin
+            assert "pykontor" in installed(home / "machine")

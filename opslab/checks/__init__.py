@@ -78,7 +78,8 @@ class Task:
     sections: of files with [sections] that other tasks write to as well, the pattern of the sections that a reset brings back
         (`{".aws/config": "profile case-*"}`).
     stays: those of `files` that a reset leaves as they are: notes about a world that is to be put back under them.
-    memory: what services remember of it, as patterns of paths; no part of the answer, and gone after a reset.
+    memory: what services remember of it, and what lies there to be tried with, as patterns of paths: no part of the answer. A
+        reset brings it back to the start, too.
     uses: what an answer may lean on besides, as patterns (`.[!.]*`): it goes along when the answer is tried elsewhere.
     alone: whether an answer is tried without anything that runs beside the desk, which is quicker.
     """

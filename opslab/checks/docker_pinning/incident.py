@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from opslab.checks import Miss, Trial
 from opslab.checks.docker_pinning import module
 from opslab.checks.docker_pinning.installing import DEAD, UV, Bench, installed, lines, said
-from opslab.scenarios.docker_pinning import incident
+from opslab.scenarios.docker_pinning import images, incident
 from opslab.worlds import packages
 
 KEYS = ("library", "on_machine", "in_container", "change", "line")
@@ -21,6 +21,7 @@ dead = module.task(
     "5.1",
     "Works on the machine, dies in the container",
     files=[incident.ANSWERS, incident.EXPERIMENT],
+    memory=[incident.MACHINE, incident.LOADER, f"{images.MADE}5.1"],
     hints=[
         ("The code is the same, the data is the same. What else is in the image? Ask it what is installed there, and ask the machine, and lay "
         "the two lists side by side: diff shows lines that differ. The image runs load.py whatever you say, unless you say --entrypoint."),

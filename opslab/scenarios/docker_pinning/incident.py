@@ -19,7 +19,7 @@ from opslab.worlds import packages
 from opslab.worlds.images.desk import Desk
 
 IMAGE = "data/loader:1.0"
-MACHINE = "machine"
+MACHINE, LOADER = "machine", "loader"
 ANSWERS = "answers/5.1.txt"
 EXPERIMENT = "answers/5.1-experiment.txt"
 
@@ -109,7 +109,7 @@ def service(seed: int) -> packages.Service:
 def build(home: Path, seed: int, twists: frozenset[str]) -> None:
     """Put the loader, the machine and what is known so far on the desk."""
     loader = service(seed)
-    put(home / "loader", seed)
+    put(home / LOADER, seed)
     names = "\n".join(f"#       {name:<20}{what}" for name, what in CHANGES.items())
     write(home / "notes/dead-on-arrival.md", NOTES.format(table=loader.table, last=LAST[loader.change]))
     write(home / ANSWERS, FORM.format(changes=names))
