@@ -111,11 +111,13 @@ def progress() -> None:
 @main.command()
 @click.argument("module")
 def stop(module: str) -> None:
-    """Stop the background server of a module's world. Nothing is lost; the next check starts it again."""
+    """Stop what runs in the background for a module's exercise and lesson. Nothing is lost; the next check starts it again."""
 
     def quietly() -> None:
-        home = course.assignment_workspace(lab._stem(module), lab.START)
-        click.echo("Stopped." if lab.stop(home) else "None was running.")
+        stem = lab._stem(module)
+        places = (course.assignment_workspace(stem, lab.START), course.lesson_workspace(stem, lab.START))
+        stopped = [lab.stop(home) for home in places]
+        click.echo("Stopped." if any(stopped) else "None was running.")
 
     _plainly(quietly)
 

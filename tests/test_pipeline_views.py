@@ -49,6 +49,13 @@ def test_the_grid_in_letters(drawn):
     ]
 
 
+def test_a_step_that_was_run_again_stays_where_it_was():
+    marts = {"day": "2026-11-15", "step": "mart", "subject": "clicks_daily", "status": "success", "rows_out": 7}
+    whole = {"day": "2026-11-15", "step": "Airflow", "subject": "clicks_daily", "status": "success"}
+    lines = str(run_grid([marts, *STEPS[1::-1], whole])).splitlines()
+    assert [line.split()[0] for line in lines[2:6]] == ["Airflow", "stage", "clean", "mart"]
+
+
 def test_counts_and_band_in_letters(drawn):
     assert str(drawn["counts"]).splitlines()[2:] == [
         "2026-11-15  24,569     973",

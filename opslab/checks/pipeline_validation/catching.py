@@ -209,7 +209,7 @@ def _lost(gone: list[Answer], good: int, asked: list[Answer], trial: Trial) -> N
         raise Miss(f"On good days there is no answer within {SECONDS} seconds. Is there a loop without an end, or one over single rows?",
             tried=TRIED, got=got, wanted=QUIET, name="too-slow")  # fmt: skip
     if state == "nonsense":
-        raise Miss("What check() returns is no list of alarms. A list of texts, please, empty where nothing is wrong: And each number of measure() has to be one: a mean of nothing is none.",
+        raise Miss("What check() returns is no list of alarms. A list of texts, please, empty where nothing is wrong. And each value of measure() has to be a number; a mean of nothing is none.",
             tried=TRIED, got=got, wanted=f"[] on a good day; {QUIET}", name="no-list-of-alarms")  # fmt: skip
     if all(answer.state == "alarm" for answer in asked):
         raise Miss("It has alarmed on every day that it was asked about, good or bad. That is as good as no alarm: nobody gets up for it a second time. If it compares with numbers that stand in the file: they are those of one company, in one week.",
@@ -260,7 +260,7 @@ def half(trial: Trial) -> None:
     _score(trial, HALF)
 
 
-@watch.expects(f"a score of {MOST:.0%}", points=1, needs="quiet")
+@watch.expects(f"a score of {MOST:.0%}", points=1, needs="half")
 def most(trial: Trial) -> None:
     _score(trial, MOST)
 
@@ -274,6 +274,6 @@ def every_class(trial: Trial) -> None:
             tried=TRIED, got=by_class(outcome), wanted="half of each class, or more", name="blind-to-a-class")  # fmt: skip
 
 
-@watch.expects(f"a score of {NEARLY_ALL:.0%}: you will hear of it before the boss does", points=1, needs="quiet")
+@watch.expects(f"a score of {NEARLY_ALL:.0%}: you will hear of it before the boss does", points=1, needs="most")
 def nearly_all(trial: Trial) -> None:
     _score(trial, NEARLY_ALL)

@@ -179,6 +179,11 @@ def _must_run(night: Night) -> None:
             "At six, Airflow starts every DAG that it finds. Change the one that is there; a second one beside it leaves the first as it was.",
             tried=f"load ~/{green.FILE}", got=first.error, wanted=f"one DAG, {green.DAG}", name="two-dags",
         )  # fmt: skip
+    if first.state == "no dag" and "update_relative" in first.error:
+        raise Miss(
+            "Something between the >> is no task of Airflow. A function becomes one by @task above it, and stands in the chain where it is called: check(stage()).",
+            tried=f"load ~/{green.FILE}", got="\n".join(_end(first.error)), wanted="tasks, and nothing else, in the chain", name="no-dag",
+        )  # fmt: skip
     if first.state == "no dag":
         raise Miss(
             f"Airflow cannot load the file, so nothing runs at all, and nothing is red either. Try it: python ~/{green.FILE}. "

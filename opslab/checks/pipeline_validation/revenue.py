@@ -188,12 +188,12 @@ def _against(said: str, true: str, mart: float, bank: float) -> Miss:
         )  # fmt: skip
     if said == "pipeline":
         return Miss(
-            "The pipeline cannot touch what was paid out, and that has changed, too. More than weeks do by themselves? Take one part after the other, and see whether one has broken off.",
+            "The pipeline cannot touch what was paid out, and something has taken from that, too. Its total does not show it: euros swing by five to ten per cent from week to week. Counts and shares swing less. Go through what is real on the list, one after the other: one of them has broken off on a day.",
             tried=tried, got=got, wanted="an answer for what the provider did not pay out, too", name="real-overlooked",
         )  # fmt: skip
     if said == "both":
         return Miss(
-            "What was lost on the way is one thing. For the other, look at what was paid out: weeks differ by three per cent from each other without any reason, and no part has broken off.",
+            "What was lost on the way is one thing. For the other, look at what was paid out: its euros swing by five to ten per cent from week to week without any reason, and by counts and shares nothing has broken off.",
             tried=tried, got=got, wanted="as many causes as there is evidence for", name="real-blamed",
         )  # fmt: skip
     undecided = (
@@ -267,12 +267,16 @@ def _need(one: Said, key: str) -> str:
 
 @down.expects("where, and since when", points=1, needs="cause")
 def where_and_since(trial: Trial) -> None:
+    from opslab.worlds.pipeline.revenue import COUPON
+
     in_the_weeks = not scenario.truth(trial.seed).causes  # what a comparison overlooks may lie before the seven days
     for one, cause in _pairs(trial):
         text = _need(one, "where")
         got = f"{one.prefix}where: {text}"
         true = {word for value in cause.where.values() for word in _words(value)}
         said = _words(text) - FILLING - NO_PLACE
+        if cause.name == "coupon leaked":
+            said -= {"coupon", COUPON.lower()}  # it can be used everywhere, and people name it all the same
         if cause.where.keys() == {"day"} and not said:
             said = true  # everywhere, on one day: which one, `since` says
         if said != true:

@@ -66,6 +66,9 @@ HARMLESS = (
 )  # fmt: skip
 """Notes without anything personal in them."""
 
+PHONES = ("+48 {} {} {}", "+48{}{}{}", "0048-{}-{}-{}", "(+48) {} {} {}", "{}/{}.{}")
+"""How people write their number."""
+
 Row = dict[str, Any]
 
 
@@ -298,14 +301,18 @@ def _people(day: Day, rng: random.Random) -> None:
         first, last = row["buyer_name"].split()
         words = {"first": first, "last": last.upper(), "NAME": row["buyer_name"].upper(), "email": row["buyer_email"]}
         row["delivery_note"] = form.format(**words, EMAIL=row["buyer_email"].upper())
-    for form in ("Phone {}", "{} (after six)", "Call {}, please"):
-        quiet.pop()["delivery_note"] = form.format(_phone(rng, day))
+    # Every way to write a number stands in a note of each day: a script that overlooks one is found out on any day.
+    for form, phone in zip(
+        ("Phone {}", "{} (after six)", "Call {}, please", "{}", "Ring {} twice"), rng.sample(PHONES, 5), strict=True
+    ):
+        quiet.pop()["delivery_note"] = form.format(_phone(rng, day, phone))
 
 
-def _phone(rng: random.Random, day: Day) -> str:
+def _phone(rng: random.Random, day: Day, form: str = "") -> str:
+    """A number that nobody has. form: one of PHONES; "": any."""
     digits = "".join(rng.choice("23456789") for _ in range(9))
     parts = digits[:3], digits[3:6], digits[6:]
-    number = rng.choice(("+48 {} {} {}", "+48{}{}{}", "0048-{}-{}-{}", "(+48) {} {} {}", "{}/{}.{}")).format(*parts)
+    number = (form or rng.choice(PHONES)).format(*parts)
     day.phones.append(number)
     return number
 

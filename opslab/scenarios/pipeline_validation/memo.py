@@ -295,7 +295,7 @@ def facts(found: Case) -> dict[str, tuple[str, bool]]:
     known = [
         "On Wednesday the payment provider has booked far more orders than have landed." if signs["provider"]
         else "On Wednesday as many orders have landed as the payment provider has booked, but for a few.",
-        "Messages wait in the stream." if signs["queue"] else "Nothing waits in the stream.",
+        "Messages wait in the stream." if signs["queue"] else "Next to nothing waits in the stream.",
         "Counted from the landing place, without the mart, the drop is there, too." if signs["recount"]
         else "Counted from the landing place, without the mart, there is no drop.",
     ]  # fmt: skip

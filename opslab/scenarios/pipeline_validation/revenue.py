@@ -135,7 +135,7 @@ FORM = """\
 #
 #   cause     one of the names in ~/notes/revenue.md. For "nothing": what the comparison overlooks
 #   where     the part that is affected, as the tables write it: "partner=bikebarn", "payment=card country=PL", "category=toys",
-#             "currency=HUF", "device=ios", "buyer=4711"; or "everywhere"
+#             "currency=HUF", "device=ios", "buyer=4711"; or "everywhere", as a coupon can be used
 #   since     its first day, 2026-03-01 (a season has none)
 #   effect    how much smaller this one thing has made the week, in per cent of what the week would have been without it.
 #             For "nothing": how much smaller the week looks, only because the comparison is not fair. It is seldom the number

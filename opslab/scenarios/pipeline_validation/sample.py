@@ -157,9 +157,10 @@ def _row_share(wrong: int) -> float:
 
 
 def _spread(draws: Draws, name: str, count: int, people: int) -> np.ndarray:
-    """Numbers of rows, drawn by lot: one of each stretch, so that none comes twice. In order."""
-    at, step = np.arange(count), people // count
-    return 1 + at * step + draws.below(name, at, step)
+    """Numbers of rows, drawn by lot from all of them, none twice. In order."""
+    drawn = draws.below(name, np.arange(count + 100), people)
+    _, first = np.unique(drawn, return_index=True)
+    return 1 + np.sort(drawn[np.sort(first)[:count]])
 
 
 def _slice(draws: Draws, name: str, count: int, first: int, wrong: int, people: int) -> Sample:

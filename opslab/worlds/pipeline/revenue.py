@@ -57,6 +57,9 @@ NATURAL = (-0.035, 0.025)
 FAIR = (-0.045, 0.035)
 """The same where the comparison is wrong, without what it overlooks: such weeks are rarer, so chance gets a little more room."""
 
+COUPON = "HELLO15"
+"""The one that stands on a deals site. It takes 15 per cent off."""
+
 FEE = 0.014
 """What the payment provider keeps of each payment."""
 
@@ -192,7 +195,7 @@ def _cheaper(case: Case, orders: Frame, rows: np.ndarray, strength: float) -> Fr
 
 def _with_coupon(case: Case, orders: Frame, rows: np.ndarray, strength: float) -> Frame:
     rows = rows & orders["coupon"].isna().to_numpy() & case.chance("coupon", orders["order_id"], strength)
-    return _set(_worth(orders, rows, 0.85), rows, "coupon", "HELLO15")
+    return _set(_worth(orders, rows, 0.85), rows, "coupon", COUPON)
 
 
 def _pending(case: Case, orders: Frame, rows: np.ndarray, strength: float) -> Frame:
@@ -380,7 +383,7 @@ NOTES = (
     ("mobile", "Release of the {device} app is out.", "app broken"),
     ("marketing", "The newsletter went out to 200,000 people.", ""),
     ("marketing", "The search advert in {country} has ended as planned.", "visitors gone"),
-    ("marketing", "Somebody says that HELLO15 can be found on a deals site.", "coupon leaked"),
+    ("marketing", f"Somebody says that {COUPON} can be found on a deals site.", "coupon leaked"),
     ("payments", "The provider announces maintenance of {payment} payments at night.", "payments stuck"),
     ("payments", "Customers in {country} ask why {payment} asks them to confirm twice.", "payment broken"),
     ("partners", "{partner} is unhappy about the new fees and talks of leaving.", "partner left"),

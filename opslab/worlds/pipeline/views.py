@@ -73,6 +73,10 @@ class View:
         )
 
 
+STEPS = ("Airflow", "stage", "clean", "mart")
+"""What a pipeline does, in this order; the run as a whole first. Other steps stand below."""
+
+
 def run_grid(steps: Iterable[Mapping[str, Any]], title: str = "Runs") -> View:
     """Days from left to right, steps from top to bottom; each cell says how the step ended and how many rows came out.
 
@@ -84,6 +88,9 @@ def run_grid(steps: Iterable[Mapping[str, Any]], title: str = "Runs") -> View:
         name = " ".join(filter(None, (one["step"], one.get("subject", ""))))
         names[name] = None
         cells[name, str(one["day"])] = (str(one["status"]), one.get("rows_out"))
+    # A step that was run again is told of last, and still belongs where it was.
+    order = {step: at for at, step in enumerate(STEPS)}
+    names = dict.fromkeys(sorted(names, key=lambda name: order.get(name.partition(" ")[0], len(STEPS))))
     days = sorted({day for _, day in cells})
     words = {
         (name, day): _cell(*cells.get((name, day), ("none", None))) for name in names for day in days

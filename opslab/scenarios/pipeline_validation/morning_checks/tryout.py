@@ -77,6 +77,10 @@ def main(checks: str) -> int:
             print(f"{'':<14}… and {len(alarms) - 5} more")
     passed, caught = len(asked) - len(CALENDAR["bad"]), len(CALENDAR["bad"])
     print(f"\nquiet on {right['good']} of {passed} good days, alarm on {right['bad']} of {caught} bad ones")
+    if right["good"] < passed:
+        print(
+            f"(Here {FIRST_DAYS} to {len(good) - 1} good days lie before each. The check measures 60 first, so it is easier to be quiet there.)"
+        )
     return 0
 
 
