@@ -124,9 +124,9 @@ def stop(module: str) -> None:
 
 @main.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--module", default="01", show_default=True)
+@click.option("--module", help="By default the one that each workspace says it is of.")
 @click.option("--hidden", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The hidden.toml to use.")
-def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
+def grade(folders: tuple[Path, ...], module: str | None, hidden: Path | None) -> None:
     """For instructors: grade workspaces in the full jail, hidden checks included, without nbgrader."""
     import tempfile
 
@@ -140,10 +140,10 @@ def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
         raise click.ClickException(str(error)) from None
 
     def settle_and_grade() -> None:
-        found = checks.load(lab._stem(module))
         root = course.root()
-        tests = hidden or (root / "solutions" / found.stem / "hidden.toml" if root else None)
         for folder in folders:
+            found = checks.load(lab._stem(module or submission.noted_module(folder)))
+            tests = hidden or (root / "solutions" / found.stem / "hidden.toml" if root else None)
             with tempfile.TemporaryDirectory() as scratch:
                 remarks = submission.settle(folder, found, Path(scratch) / "workspace")
                 reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=tests) for task in found.tasks]
@@ -151,10 +151,13 @@ def grade(folders: tuple[Path, ...], module: str, hidden: Path | None) -> None:
             click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
             for remark in remarks:
                 click.echo(f"  {remark}")
-            for other in submission.same_seed(folder, folders):
-                click.echo(f"  made from the same seed as {other}: was one copied from the other?")
+            for doubt in submission.doubts(folder, {other: str(other) for other in folders}):
+                click.echo(f"  {doubt}")
 
-    _plainly(settle_and_grade)
+    try:
+        _plainly(settle_and_grade)
+    except (submission.Refused, checks.HiddenWorldsError) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @main.group()

@@ -297,16 +297,39 @@ def test_aws_why_and_draw_of_the_world_that_is_open(shared):
 
 @pytest.fixture
 def handed_in(tmp_path: Path) -> Path:
-    return workspace.build("00_start_here", tmp_path / "handed in", seed=1)
+    return workspace.build("00_start_here", tmp_path / "handed in", seed=11)
 
 
 def test_grade_prints_a_line_for_each_folder(shared, handed_in, tmp_path):
     (handed_in / "name.txt").write_text("Ada\n")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    done = shared.opslab("grade", "--module", "00", str(handed_in), str(empty))
+    solved = workspace.build("00_start_here", tmp_path / "solved", seed=1)
+    done = shared.opslab("grade", str(handed_in), str(solved))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [f"{handed_in}: 1 of 1   0.1: 1/1", f"{empty}: 0 of 1   0.1: 0/1"]
+    assert done.stdout.splitlines() == [
+        f"{handed_in}: 1 of 1   0.1: 1/1",
+        f"{solved}: 0 of 1   0.1: 0/1",
+        "  made from seed 1, which no learner gets: was it filled in from the published solutions?",
+    ]
+
+
+def test_grade_wants_to_know_the_module_where_nothing_says_it(shared, tmp_path):
+    done = shared.opslab("grade", str(tmp_path))
+    assert done.returncode == 1 and "--module 06, for example" in done.stderr
+    done = shared.opslab("grade", "--module", "00", str(tmp_path))
+    assert done.returncode == 0 and "does not say for whom it was made" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[1.2]\nworlds = []", '["1.9"]\nworlds = []', '["0.1"]\nworlds = 3', '["0.1"]\nworlds = [{ unseen = "abc" }]',
+     '["0.1"]\nworld = []', '["0.1"]\nworlds = [{ unseen = 1, twist = [] }]', "x ="],
+)  # fmt: skip
+def test_grade_reads_no_hidden_worlds_with_a_slip_of_the_pen(shared, handed_in, tmp_path, text):
+    path = tmp_path / "hidden.toml"
+    path.write_text(text)
+    done = shared.opslab("grade", "--hidden", str(path), str(handed_in))
+    assert done.returncode == 1 and str(path) in done.stderr and 'a heading ["1.2"], with the quotes' in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_grade_says_where_two_were_made_from_the_same_seed(shared, tmp_path):

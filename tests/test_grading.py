@@ -26,6 +26,7 @@ from test_03_iam_roles import words
 from traitlets.config import Config, PyFileConfigLoader
 
 from opslab import card, checks, jail
+from opslab.course import seed_of_name
 from opslab.grading import nbgrader_plugin, release, replay, submission
 from opslab.scenarios.iam_roles.names import STAGING
 from opslab.scenarios.shell_setup import loader
@@ -107,6 +108,7 @@ class Submissions:
             answers = folder / "workspace" / "answers"
             answers.mkdir(parents=True)
             (answers / "loader.txt").write_text(loader_txt)
+            (folder / "workspace" / workspace.NOTE).write_text('{"seed": 1}')
         return folder
 
     def right(self):
@@ -163,8 +165,8 @@ class Submissions:
         write_notebook(folder / NOTEBOOK, cells)
 
     def writer(self):
-        # Without a workspace. It writes its answer only if it cannot find what a notebook run by the grader could look for.
-        folder = self.student("writer")
+        # Without a workspace, so it is tried on the desk that belongs to its name. It writes its answer only if it cannot find what a notebook run by the grader could look for.
+        folder, mine = self.student("writer"), loader_answer(seed_of_name("writer"))
         secrets = [
             self.course / "gradebook.db",
             self.course / "submitted",
@@ -175,7 +177,7 @@ class Submissions:
             code('import opslab; opslab.open("01"); opslab.check("1.3")'),
             code(CLEAR_DESK),
             code(f"import os; seen = [path for path in {[str(path) for path in secrets]!r} if os.path.exists(path)]"),
-            code(f"assert not seen\nopen('answers/loader.txt', 'w').write({loader_answer()!r})"),
+            code(f"assert not seen\nopen('answers/loader.txt', 'w').write({mine!r})"),
         ]
         write_notebook(folder / NOTEBOOK, cells)
 
@@ -296,6 +298,16 @@ def test_a_notebook_that_kills_its_kernel_is_zero_with_a_reason(course):
 @pytest.mark.slow
 def test_without_a_workspace_the_notebook_is_run_where_the_course_cannot_be_seen(course):
     assert course.by_task("writer") == {**dict.fromkeys(TASKS, 0), "1.3": TASKS["1.3"]}
+    assert "on a desk that was made for “writer”" in course.feedback("writer")
+
+
+@pytest.mark.slow
+def test_whoever_grades_is_told_how_it_goes_and_of_the_desk_of_the_solutions(course):
+    assert "half: task 1.3, 2 of 3 points" in course.log
+    assert (
+        "right: made from seed 1, which no learner gets: was it filled in from the published solutions?" in course.log
+    )
+    assert "published solutions" not in course.feedback("right")
 
 
 @pytest.mark.slow
@@ -460,6 +472,7 @@ def test_half_a_surrogate_pair_in_a_cell_does_not_stop_the_batch(tmp_path):
 def handed_in(tmp_path):
     folder = tmp_path / "workspace"
     (folder / "answers").mkdir(parents=True)
+    (folder / workspace.NOTE).write_text('{"seed": 1}')
     return folder
 
 
@@ -542,9 +555,18 @@ def test_too_big_too_many_and_too_deep_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("note", ["", "{}", '{"seed": "x"}', '{"seed": -1}', '{"seed": 1e400}', "[" * 100_000])
-def test_a_seed_that_makes_no_sense_is_1(handed_in, note):
+def test_a_seed_that_makes_no_sense_is_none(handed_in, note):
     (handed_in / workspace.NOTE).write_text(note)
-    assert submission.noted_seed(handed_in) == 1
+    assert submission.noted_seed(handed_in) is None
+
+
+def test_a_workspace_without_its_note_is_graded_on_another_desk_and_told_so(handed_in, tmp_path):
+    (handed_in / workspace.NOTE).unlink()
+    assert submission.settle(handed_in, MODULE, tmp_path / "home", 4711) == [submission.NO_NOTE]
+    assert workspace.seed_of(tmp_path / "home") == 4711
+    assert submission.doubts(handed_in, {handed_in: "ada"}) == []
+    with pytest.raises(submission.Refused, match="--module 06"):
+        submission.noted_module(handed_in)
 
 
 # ---- running a notebook again ---------------------------------------------------------------------------------------

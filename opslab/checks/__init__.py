@@ -625,12 +625,39 @@ def _ask(expectation: Expectation, trial: Trial, open_ids: set[str]) -> Result:
 ELSEWHERE = "It holds with what you can see, and not in another world of the same kind. Which case does it not expect?"
 
 
+class HiddenWorldsError(ValueError):
+    """A hidden.toml that does not say what it should. The text says what was found and what is expected."""
+
+
 def hidden_worlds(path: Path | None, task_id: str) -> list[dict[str, Any]]:
-    """The worlds in a hidden.toml for a task: a list of {unseen = seed, twists = [names]}. No file: none."""
+    """The worlds in a hidden.toml for a task: a list of {unseen = seed, twists = [names]}. No file: none.
+
+    Raises HiddenWorldsError for anything else: a slip of the pen would be a hidden world less, and nobody would know.
+    """
     if path is None or not path.is_file():
         return []
-    with path.open("rb") as file:
-        return tomllib.load(file).get(task_id, {}).get("worlds", [])
+    expected = 'For each task it has a heading ["1.2"], with the quotes, and a line worlds = [{ unseen = 4096 }, …].'
+    try:
+        found = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise HiddenWorldsError(f"{path} cannot be read ({error}). {expected}") from None
+    known = {task.id for task in module_of(task_id).tasks}
+    for name, table in found.items():
+        worlds = table.get("worlds") if isinstance(table, dict) else None
+        fits = isinstance(worlds, list) and table.keys() == {"worlds"} and all(map(_is_world, worlds))
+        if name not in known or not fits:
+            raise HiddenWorldsError(f"{path}: found {name} = {str(table)[:100]}. {expected}")
+    return found.get(task_id, {}).get("worlds", [])
+
+
+def _is_world(world: object) -> bool:
+    twists = world.get("twists", []) if isinstance(world, dict) else None
+    return (
+        isinstance(twists, list)
+        and all(isinstance(twist, str) for twist in twists)
+        and world.keys() <= {"unseen", "twists"}
+        and type(world.get("unseen")) is int
+    )
 
 
 def grade(

@@ -231,9 +231,13 @@ class GradeFromWorld(NbGraderPreprocessor):
         else:
             with tempfile.TemporaryDirectory(prefix="opslab-grade-", ignore_cleanup_errors=True) as scratch:
                 world = Path(scratch) / "home"
-                remarks = self._settle(folder, cells, names["assignment"], Path(scratch), Path(coursedir.root))
+                remarks = self._settle(folder, cells, names["student"], names["assignment"], Path(scratch))
                 for index, task in tasks.items():
-                    report = checks.grade(task.id, world, hidden=source / "hidden.toml")
+                    report = self._grade(task, world, source / "hidden.toml")
+                    self.log.info(
+                        "%s: task %s, %g of %g points (%.0f seconds)",
+                        names["student"], task.id, report.score, report.points, report.seconds,
+                    )  # fmt: skip
                     self._fill(nb.cells[index], report.score, Card(report.as_dict()))
                     self._report_faults(report, nb.cells[index].metadata.nbgrader.grade_id, resources)
         if refused:
@@ -246,12 +250,10 @@ class GradeFromWorld(NbGraderPreprocessor):
         everybody = (
             Path(coursedir.format_path(coursedir.submitted_directory, "*", names["assignment"])) / submission.FOLDER
         )
-        if same := submission.same_seed(folder / submission.FOLDER, map(Path, sorted(glob.glob(str(everybody))))):
+        others = {Path(other): Path(other).parent.parent.name for other in sorted(glob.glob(str(everybody)))}
+        for doubt in submission.doubts(folder / submission.FOLDER, others):
             # For whoever grades alone: it does not go into the notebook, and so not into the feedback.
-            others = ", ".join(other.parent.parent.name for other in same)
-            self.log.warning(
-                "%s: made from the same seed as %s: was one copied from the other?", names["student"], others
-            )
+            self.log.warning("%s: %s", names["student"], doubt)
         if remarks:
             nb.cells.insert(
                 0, new_markdown_cell("Remarks on what was handed in:\n\n" + fenced("\n".join(remarks)), id="remarks")
@@ -284,19 +286,30 @@ class GradeFromWorld(NbGraderPreprocessor):
         self.log.error(message)
         return NbGraderException(message)
 
-    def _settle(self, folder: Path, cells: list[submission.Cell], stem: str, scratch: Path, root: Path) -> list[str]:
+    def _grade(self, task: checks.Task, world: Path, hidden: Path) -> checks.Report:
+        try:
+            return checks.grade(task.id, world, hidden=hidden)
+        except checks.HiddenWorldsError as error:
+            raise self._wrong(str(error)) from None
+
+    def _settle(self, folder: Path, cells: list[submission.Cell], student: str, stem: str, scratch: Path) -> list[str]:
         """Make the world to grade at `scratch`/home: of the submitted workspace, or of what the notebook leaves when run."""
-        remarks = []
+        remarks, seed = [], course.seed_of_name(student)
+        root = Path(self.parent.parent.coursedir.root)
         handed_in = folder / submission.FOLDER
         if handed_in.is_symlink() or not handed_in.is_dir():
             if os.path.lexists(handed_in):
                 remarks.append(f"{submission.FOLDER} is not an ordinary folder; it was left out.")
             handed_in = scratch / "replay"
             sources = [cell.source for cell in cells if cell.kind == "code"]
-            remark = replay.replay(sources, stem, handed_in, seconds=self.replay_seconds, hide=[root])
+            remarks.append(
+                f"No workspace was handed in, so the notebook was run again, on a desk that was made for “{student}”. Answers that "
+                f"belong to another desk do not fit it: hand in the folder {submission.FOLDER} as well."
+            )
+            remark = replay.replay(sources, stem, handed_in, seed=seed, seconds=self.replay_seconds, hide=[root])
             remarks += [remark] if remark else []
         module = checks.load(course.stem_of(stem)[:2])
-        return remarks + submission.settle(handed_in, module, scratch / "home")
+        return remarks + submission.settle(handed_in, module, scratch / "home", seed)
 
     def _fill(self, cell: nbformat.NotebookNode, score: float, card: Card | Note) -> None:
         shown = {"text/plain": str(card), "text/html": card._repr_html_()}

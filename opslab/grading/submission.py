@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,13 +107,24 @@ def _cell(item: Any) -> Cell | None:
     return Cell(item["cell_type"], source, grade_id if isinstance(grade_id, str) else "")
 
 
-def noted_seed(folder: Path) -> int:
-    """The seed that a submitted workspace says it was made from; 1 where it does not say, or says nonsense."""
+def noted_seed(folder: Path) -> int | None:
+    """The seed that a submitted workspace says it was made from; None where it does not say, or says nonsense."""
     try:
         seed = json.loads(read_plain(folder / workspace.NOTE, NOTE_LIMIT))["seed"]
     except (Refused, ValueError, KeyError, TypeError, RecursionError):
-        return 1
-    return seed if isinstance(seed, int) and 0 <= seed < 2**32 else 1
+        return None
+    return seed if type(seed) is int and 0 <= seed < 2**32 else None
+
+
+def noted_module(folder: Path) -> str:
+    """The module that a submitted workspace says it is of, such as "06_pipeline_validation". Raises Refused where it does not say."""
+    try:
+        module = json.loads(read_plain(folder / workspace.NOTE, NOTE_LIMIT))["module"]
+    except (Refused, ValueError, KeyError, TypeError, RecursionError):
+        module = None
+    if not isinstance(module, str):
+        raise Refused(f"{folder} does not say of which module it is: opslab grade {folder} --module 06, for example.")
+    return module
 
 
 def same_seed(folder: Path, others: Iterable[Path]) -> list[Path]:
@@ -122,13 +133,28 @@ def same_seed(folder: Path, others: Iterable[Path]) -> list[Path]:
     That is a reason to look, and no proof: two people may have worked as one, on one machine. Grades never follow from it.
     """
     seed = noted_seed(folder)
-    if seed < course.SHARED_SEEDS:
+    if seed is None or seed < course.SHARED_SEEDS:
         return []
     return [
         other
         for other in others
         if not other.is_symlink() and other.resolve() != folder.resolve() and noted_seed(other) == seed
     ]
+
+
+def doubts(folder: Path, others: Mapping[Path, str]) -> list[str]:
+    """What whoever grades should look at, in words, about where a submitted workspace comes from. Grades never follow from it.
+
+    others: all that was handed in, with the names by which they are spoken of.
+    """
+    found = []
+    if same := same_seed(folder, others):
+        names = ", ".join(others[other] for other in same)
+        found.append(f"made from the same seed as {names}: was one copied from the other?")
+    seed = noted_seed(folder)
+    if seed is not None and seed < course.SHARED_SEEDS:
+        found.append(f"made from seed {seed}, which no learner gets: was it filled in from the published solutions?")
+    return found
 
 
 def noted_modes(folder: Path) -> dict[str, int]:
@@ -226,14 +252,21 @@ class Copier:
             self.remarks.append(f"{path!a} in the workspace {why}; it was left out.")
 
 
-def settle(handed_in: Path, module: Module, home: Path) -> list[str]:
-    """Build a fresh world on `home`, from the seed noted in `handed_in`, and put what was handed in into it.
+NO_NOTE = (
+    f"The workspace does not say for whom it was made ({workspace.NOTE} is missing or damaged). So it was graded on another desk "
+    "than yours, and answers that belong to one desk only do not fit it. Hand in the whole folder, hidden files as well."
+)
+
+
+def settle(handed_in: Path, module: Module, home: Path, seed: int = 1) -> list[str]:
+    """Build a fresh world on `home`, from the seed noted in `handed_in`, else from `seed`, and put what was handed in into it.
 
     The answer files of the module's tasks come from `handed_in` alone: one that was deleted there is gone here too. All
     other files of the world are new; files that the world does not know are taken along.
     Returns remarks: what was left out, in words.
     """
-    workspace.build(module.stem, home, noted_seed(handed_in))
+    noted = noted_seed(handed_in)
+    workspace.build(module.stem, home, seed if noted is None else noted)
     answers = module.answers
     for path in answers:
         _remove(home / path)
@@ -262,7 +295,8 @@ def settle(handed_in: Path, module: Module, home: Path) -> list[str]:
     ]
     for copier in copiers:
         copier.copy(handed_in, home)
-    return list(dict.fromkeys(remark for copier in copiers for remark in copier.remarks))
+    remarks = [remark for copier in copiers for remark in copier.remarks]
+    return list(dict.fromkeys([NO_NOTE, *remarks] if noted is None else remarks))
 
 
 def _remove(path: Path) -> None:

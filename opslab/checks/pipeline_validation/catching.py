@@ -181,7 +181,7 @@ def quiet(trial: Trial) -> None:
 def _not_measured(outcome: Outcome, trial: Trial) -> None:
     _, _, raised = outcome.error.partition(": ")
     tried, wanted = f"measure() of ~/{catching.CHECKS}, on good days", "a dictionary of names and numbers, for each day"
-    if "still running" in outcome.error or "no answer within" in raised:
+    if "still running" in outcome.error or "CPU time" in outcome.error or "no answer within" in raised:
         raise Miss("It takes too long: look for a loop without an end, or for a loop over rows where pandas has a word for the whole column.",
             tried=tried, got="no answer for all days in time", wanted=f"at most {SECONDS} seconds for a day", name="measures-too-slowly")  # fmt: skip
     if raised.startswith("measure() gave"):
