@@ -28,8 +28,8 @@ from opslab.worlds.forge.reviewers import RULES, Review
 
 STEM = "02_merge_requests"
 SEEDS = (1, 2)
-BRIEF = ("2.2", "2.3", "2.5", "2.6")
-LATER = ("2.1", "2.4")
+BRIEF = ("2.2", "2.5")
+LATER = ("2.1", "2.3", "2.4", "2.6")
 named = functools.partial(replay.named, STEM)
 
 
@@ -338,6 +338,7 @@ def test_nothing_that_lies_in_the_forge_is_run(done, tmp_path):
     assert not ran.exists()
 
 
+@pytest.mark.slow
 @linux
 def test_what_stands_around_in_a_clone_does_not_matter(done):
     """A detached HEAD, a merge half done, a corrupted index, a branch with the name of a file, a repository in another."""

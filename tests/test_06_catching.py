@@ -40,6 +40,7 @@ def desk(tmp_path_factory) -> Path:
 # ---- the desk ------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_desk_is_small_and_the_same_each_time(desk: Path, tmp_path: Path):
     def digest(home: Path) -> dict[str, str]:
         files = [path for path in sorted(home.rglob("*")) if path.is_file()]

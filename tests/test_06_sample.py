@@ -169,6 +169,7 @@ METHODS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [38, 6401, 5])
 @pytest.mark.parametrize("method", METHODS)
 def test_what_ways_to_make_an_interval_cost(method: str, seed: int):

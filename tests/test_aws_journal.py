@@ -430,6 +430,7 @@ def plain(seen: Any) -> Any:
     return "a time" if isinstance(seen, datetime.datetime) else seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_was_changed_is_there_again(memory: Memory, name: str) -> None:
     look = CHANGES[name](memory.client)

@@ -99,6 +99,7 @@ def test_a_rule_asks_about_its_cause(tmp_path, name):
         assert "threads" in [blocker.code for blocker in mr.blockers()] and not mr.record["approvals"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOT_ASKED)
 def test_a_rule_does_not_ask_about_what_is_fine(tmp_path, name):
     desk = make(tmp_path, name)

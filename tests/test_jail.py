@@ -956,6 +956,7 @@ def test_with_services_a_command_ends_as_it_would_without(sh, online, script):
     assert (given.code, given.out, given.err, given.stopped) == (without.code, without.out, without.err, "")
 
 
+@pytest.mark.slow
 @linux
 @pytest.mark.parametrize("path", ["./script.sh", "script.sh", "nosuch", "./home", "/"])
 @pytest.mark.parametrize("mode", [0o755, 0o644])

@@ -234,6 +234,7 @@ def test_screen_shows_markup_as_text(course):
 # ---- bad input ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "said"),
     [
@@ -316,6 +317,7 @@ def test_a_workspace_that_became_a_file(course):
     course.still_works()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("note", ["", "{", "[]", "null", '{"seed": "x"}', "\0\xff"])
 def test_a_damaged_note_does_not_stop_the_check(course, note):
     course.open("01")
@@ -383,6 +385,7 @@ def test_a_file_that_is_none(course, kind):
     course.still_works()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["", " >&2"], ids=["out", "err"])
 def test_a_script_that_prints_100_megabytes(course, to):
     course.open("01")
@@ -617,6 +620,7 @@ def test_whoever_asks_and_goes_away_disturbs_nobody(course):
 # ---- what the server is sent ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     [

@@ -126,6 +126,7 @@ def test_what_cannot_be_planted_is_said():
 # ---- what a fault does, and what it does not ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_seen_where_it_says(name: str):
     assert missed(name, seed=1) == {}

@@ -259,6 +259,7 @@ def test_odd_control_sequences_do_no_harm(terminal):
 # ---- rc files that go wrong -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rc",
     [
