@@ -48,7 +48,7 @@ test: airflow ## every test: package, checks, lessons, browser
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(NBVAL) tests lessons
 
 .PHONY: test-fast
-test-fast: airflow ## what a change needs most: under 3 minutes, no browser, no slow tests
+test-fast: airflow ## what a change needs most: about 3 minutes, no browser, no slow tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser" tests
 
 .PHONY: lint

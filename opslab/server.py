@@ -210,8 +210,8 @@ class World:
             aws.ask("reset", without=[*task.cloud, ADMINISTRATORS])
             # What the CLI remembers of roles that it has become would outlive the reset.
             shutil.rmtree(self.home / ".aws/cli/cache", ignore_errors=True)
-        if self._images and task.memory:
-            workspace.images_of(stem).put(self._images, workspace.twists_of(self.home), task=task.id)
+        if task.memory and (images := self._start_images(tell)):
+            workspace.images_of(stem).put(images, workspace.twists_of(self.home), task=task.id)
         return {"what": f"task {task.id}", "kept": kept}
 
     def progress(self, tell: Tell) -> dict[str, Any]:

@@ -197,3 +197,7 @@ def test_a_reset_brings_back_the_machine_the_loader_and_the_image(tmp_path):
             assert world._images.store.find(incident.IMAGE).digest == first
             assert (home / "loader/requirements.txt").read_text() == pin
             assert "pykontor" in installed(home / "machine")
+    # After a restart nothing runs that could make it, until the reset starts it.
+    with contextlib.closing(World(home, tmp_path / "state")) as world:
+        world.reset(lambda line: None, "5.1", "05_docker_pinning")
+        assert "pykontor" in installed(home / "machine")

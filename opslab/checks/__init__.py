@@ -671,8 +671,9 @@ def grade(
 
     What a hidden world was, and what was found there, is not in the report.
     """
+    worlds = hidden_worlds(hidden, task_id)
     report = run(task_id, home, graded=True, tell=tell)
-    for world in hidden_worlds(hidden, task_id):
+    for world in worlds:
         if not report.score:
             break
         again = run(task_id, home, unseen=world["unseen"], twists=world.get("twists", ()), graded=True, tell=tell)

@@ -107,21 +107,24 @@ def _cell(item: Any) -> Cell | None:
     return Cell(item["cell_type"], source, grade_id if isinstance(grade_id, str) else "")
 
 
+def noted(folder: Path) -> dict[str, Any]:
+    """What the note of a submitted workspace says; empty where there is none, or one that makes no sense."""
+    try:
+        found = json.loads(read_plain(folder / workspace.NOTE, NOTE_LIMIT))
+    except (Refused, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def noted_seed(folder: Path) -> int | None:
     """The seed that a submitted workspace says it was made from; None where it does not say, or says nonsense."""
-    try:
-        seed = json.loads(read_plain(folder / workspace.NOTE, NOTE_LIMIT))["seed"]
-    except (Refused, ValueError, KeyError, TypeError, RecursionError):
-        return None
+    seed = noted(folder).get("seed")
     return seed if type(seed) is int and 0 <= seed < 2**32 else None
 
 
 def noted_module(folder: Path) -> str:
     """The module that a submitted workspace says it is of, such as "06_pipeline_validation". Raises Refused where it does not say."""
-    try:
-        module = json.loads(read_plain(folder / workspace.NOTE, NOTE_LIMIT))["module"]
-    except (Refused, ValueError, KeyError, TypeError, RecursionError):
-        module = None
+    module = noted(folder).get("module")
     if not isinstance(module, str):
         raise Refused(f"{folder} does not say of which module it is: opslab grade {folder} --module 06, for example.")
     return module
@@ -265,8 +268,8 @@ def settle(handed_in: Path, module: Module, home: Path, seed: int = 1) -> list[s
     other files of the world are new; files that the world does not know are taken along.
     Returns remarks: what was left out, in words.
     """
-    noted = noted_seed(handed_in)
-    workspace.build(module.stem, home, seed if noted is None else noted)
+    own = noted_seed(handed_in)
+    workspace.build(module.stem, home, seed if own is None else own)
     answers = module.answers
     for path in answers:
         _remove(home / path)
@@ -296,7 +299,7 @@ def settle(handed_in: Path, module: Module, home: Path, seed: int = 1) -> list[s
     for copier in copiers:
         copier.copy(handed_in, home)
     remarks = [remark for copier in copiers for remark in copier.remarks]
-    return list(dict.fromkeys([NO_NOTE, *remarks] if noted is None else remarks))
+    return list(dict.fromkeys([NO_NOTE, *remarks] if own is None else remarks))
 
 
 def _remove(path: Path) -> None:

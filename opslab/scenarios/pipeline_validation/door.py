@@ -303,7 +303,9 @@ def _people(day: Day, rng: random.Random) -> None:
         row["delivery_note"] = form.format(**words, EMAIL=row["buyer_email"].upper())
     # Every way to write a number stands in a note of each day: a script that overlooks one is found out on any day.
     for form, phone in zip(
-        ("Phone {}", "{} (after six)", "Call {}, please", "{}", "Ring {} twice"), rng.sample(PHONES, 5), strict=True
+        ("Phone {}", "{} (after six)", "Call {}, please", "{}", "Ring {} twice"),
+        rng.sample(PHONES, len(PHONES)),
+        strict=True,
     ):
         quiet.pop()["delivery_note"] = form.format(_phone(rng, day, phone))
 

@@ -591,9 +591,8 @@ class Store:
         """What is wrong in the folder, in words: blobs whose bytes are not those of their name, images that miss something."""
         found = []
         for path in sorted((self.folder / "blobs").glob("*/*")):
-            if path.name.startswith(
-                "."
-            ):  # what a process that was killed has begun: no blob yet, and `collect` takes it away
+            # What a process that was killed has begun is no blob yet, and `collect` takes it away.
+            if path.name.startswith("."):
                 continue
             try:
                 with _open_plain(path) as file:
