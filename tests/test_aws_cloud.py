@@ -169,8 +169,9 @@ def test_the_sockets_are_for_their_user_alone(warm: Host) -> None:
 def child_of(running: Host, aws: Cloud) -> int:
     """The process of an organisation: the one that listens on its port."""
     for child in children(running):
-        if aws.port in {one.laddr.port for one in child.net_connections("inet") if one.status == "LISTEN"}:
-            return child.pid
+        with contextlib.suppress(psutil.NoSuchProcess):  # one that has been refused may just be ending
+            if aws.port in {one.laddr.port for one in child.net_connections("inet") if one.status == "LISTEN"}:
+                return child.pid
     raise AssertionError("no process listens there")
 
 
