@@ -51,6 +51,10 @@ test: airflow ## every test: package, checks, lessons, browser
 test-fast: airflow ## what a change needs most: about 3 minutes, no browser, no slow tests
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not browser" tests
 
+.PHONY: test-again
+test-again: airflow ## what was red in the last run, alone: a fault is red again, a race is not
+	$(BIN)/python tests/again.py $(MOST) $(NBVAL)
+
 .PHONY: lint
 lint: setup ## style of code and notebooks; exercises are what the solutions generate
 	$(BIN)/ruff check

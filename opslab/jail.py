@@ -395,8 +395,9 @@ def _finish(
     ]
     watch.wait()
     for reader in readers:
-        # Without namespaces something put in the background may hold the pipe open: what it says later is not read.
-        reader.join(1.0)
+        # With namespaces all have ended, and it only has to be read. Without, something put in the background may hold
+        # the pipe open: what it says later is not read.
+        reader.join(30.0 if prepared.wrapped else 1.0)
     out, err = (reader.text() for reader in readers)
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode
     seconds = time.monotonic() - started

@@ -16,6 +16,7 @@ import json
 import os
 import socket
 import socketserver
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +40,7 @@ def exchange(
     """
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(seconds)
-        connection.connect(str(path))
+        _connect(connection, path, seconds)
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("r", encoding="utf-8") as lines:
             for line in lines:
@@ -53,6 +54,18 @@ def exchange(
     raise ConnectionError("it went away in the middle of the answer")
 
 
+def _connect(connection: socket.socket, path: Path, seconds: float | None) -> None:
+    """Connect, and wait where many wait already: with a time limit, Linux says EAGAIN at once then (connect(2))."""
+    until = time.monotonic() + (seconds or 0)
+    while True:
+        try:
+            return connection.connect(str(path))
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TimeoutError("timed out") from None
+            time.sleep(0.02)
+
+
 class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """Listens on a unix socket, one thread for each request.
 
@@ -61,7 +74,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
 
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 32
+    request_queue_size = 128
 
     def __init__(self, path: Path, answer: Callable[[dict[str, Any], Tell], Any]) -> None:
         self.answer = answer

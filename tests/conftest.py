@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from again import pytest_sessionfinish  # noqa: F401  a hook
 
 ROOT = Path(__file__).resolve().parents[1]
 

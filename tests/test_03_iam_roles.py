@@ -146,7 +146,7 @@ class World:
         """Run a line of bash there, with the real tools."""
         env = workspace.environment(self.home, {"AWS_ENDPOINT_URL": self.aws.endpoint})
         where = {"env": env, "services": self.aws.services, "read_only": workspace.tool_folders()}
-        return jail.run(["bash", "-c", command], home=self.home, limits=jail.Limits(seconds=60), **where)
+        return jail.run(["bash", "-c", command], home=self.home, limits=jail.Limits(seconds=200), **where)
 
     def user(self, account: str, name: str) -> Actor:
         return self.aws.user(account, name)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_the_channel_tells_what_was_drawn_and_nothing_else_that_is_there(seed: i
 
 
 @contextmanager
-def organisation(folder: Path, clicks: list[drift.Click], monkeypatch: pytest.MonkeyPatch) -> Iterator[Organisation]:
+def organisation(clicks: list[drift.Click], monkeypatch: pytest.MonkeyPatch) -> Iterator[Organisation]:
     """The organisation with these clicks, instead of those of a seed."""
     monkeypatch.setattr(drift, "clicked", lambda seed: clicks)
 
@@ -76,9 +77,12 @@ def organisation(folder: Path, clicks: list[drift.Click], monkeypatch: pytest.Mo
         common.furnish(aws)
         drift.furnish(aws)
 
-    with Organisation(ACCOUNTS, 1, start=start, socket=folder / "aws") as aws:
-        aws.services = {aws.port: folder / "aws"}
-        yield aws
+    # A short path, as that of a socket must be: `tmp_path` is too long on macOS.
+    with tempfile.TemporaryDirectory(prefix="tf-") as folder:
+        socket = Path(folder) / "aws"
+        with Organisation(ACCOUNTS, 1, start=start, socket=socket) as aws:
+            aws.services = {aws.port: socket}
+            yield aws
 
 
 def viewer(aws: Organisation) -> Actor:
@@ -91,8 +95,8 @@ def read(aws: Organisation) -> dict[str, str]:
     return {what: look(who) for what, (look, _, _) in checking.LOOK.items()}
 
 
-def test_the_check_sees_each_click(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with organisation(tmp_path, [], monkeypatch) as aws:
+def test_the_check_sees_each_click(monkeypatch: pytest.MonkeyPatch):
+    with organisation([], monkeypatch) as aws:
         who = viewer(aws)
         for one in drift.CLICKS:
             drift.CLICKING[one.what](aws, one.value)
@@ -102,8 +106,8 @@ def test_the_check_sees_each_click(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert read(aws) == drift.ON_MAIN
 
 
-def test_nothing_else_looks_as_if_it_had_been_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with organisation(tmp_path, [], monkeypatch) as aws:
+def test_nothing_else_looks_as_if_it_had_been_made_anew(monkeypatch: pytest.MonkeyPatch):
+    with organisation([], monkeypatch) as aws:
         role = viewer(aws).call("iam", "get_role", RoleName=drift.ROLE).result["Role"]
         keeper = Actor(aws.endpoint, *aws.role_session(PLATFORM, "state-keeper"))
         state = json.loads(keeper.call("s3", "get_object", Bucket=accounts.STATE, Key=drift.KEY).result["Body"].read())
@@ -140,7 +144,7 @@ def test_all_that_stays_can_be_adopted(tmp_path: Path, monkeypatch: pytest.Monke
         script = edits.replace("{{stays}}", " ".join(one.what for one in clicks))
         subprocess.run(["bash", "-ec", script], cwd=folder, check=True)
 
-    with organisation(tmp_path, clicks, monkeypatch) as aws:
+    with organisation(clicks, monkeypatch) as aws:
         _, plan = planned(aws, tmp_path, edit)
         assert plan.code == 0, plan.text
 
@@ -149,7 +153,7 @@ def test_all_that_stays_can_be_adopted(tmp_path: Path, monkeypatch: pytest.Monke
 @with_terraform
 def test_all_that_goes_is_reverted_by_an_apply_and_nothing_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     clicks = one_of_each(stays=False)
-    with organisation(tmp_path, clicks, monkeypatch) as aws:
+    with organisation(clicks, monkeypatch) as aws:
         run, plan = planned(aws, tmp_path, lambda folder: None)
         assert f"Plan: 0 to add, {len(clicks)} to change, 0 to destroy." in plan.text
         assert run.apply().good

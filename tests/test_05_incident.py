@@ -79,7 +79,8 @@ def test_the_machine_is_what_was_installed_on_monday(tmp_path, seed):
                 assert (machine / path.relative_to(other)).read_bytes() == path.read_bytes()
         assert bench.loaded(bench.load(other))
     env = workspace.environment(tmp_path)
-    frozen = jail.run([str(machine / "bin/pip"), "freeze"], home=tmp_path, env=env)
+    limits = jail.Limits(seconds=60)
+    frozen = jail.run([str(machine / "bin/pip"), "freeze"], home=tmp_path, env=env, limits=limits)
     words = incident.words(seed)
     assert frozen.out.split() == [f"{name}=={words['machine_' + name.replace('-', '_')]}" for name in incident.NAMES]
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from images_world import kept_port
 
 from opslab import checks, jail
 from opslab.checks.pipeline_validation import revenue as check
@@ -225,38 +226,39 @@ def test_the_warehouse_is_made_once_and_only_when_it_is_needed(tmp_path: Path, c
         made.append(folder)
         small(folder)
 
-    with WarehouseService(tmp_path, open_case, 10 * MB) as service:
-        warehouse = connect(service.env["TARG_WAREHOUSE"])
-        assert (warehouse.left, made) == (10 * MB, [])
-        found = []
-        threads = [threading.Thread(target=lambda: found.append(warehouse.price(SALES)["bytes"])) for _ in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert found == [COST] * 3
-        assert len(made) == 1
-        assert not made[0].is_relative_to(tmp_path), "on the desk it would be read for nothing"
-        assert running.MAKING in capfd.readouterr().err
-        warehouse.tables()
-        assert running.MAKING not in capfd.readouterr().err
-        folder = made[0]
-    assert not folder.exists()
-    with pytest.raises(QueryError, match="Nobody answers at"):
-        warehouse.tables()
+    with kept_port() as port:  # else a neighbour might listen there by the time that we ask again
+        with WarehouseService(tmp_path, open_case, 10 * MB, port=port) as service:
+            assert service.port == port
+            warehouse = connect(service.env["TARG_WAREHOUSE"])
+            assert (warehouse.left, made) == (10 * MB, [])
+            found = []
+            threads = [threading.Thread(target=lambda: found.append(warehouse.price(SALES)["bytes"])) for _ in range(3)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert found == [COST] * 3
+            assert len(made) == 1
+            assert not made[0].is_relative_to(tmp_path), "on the desk it would be read for nothing"
+            assert running.MAKING in capfd.readouterr().err
+            warehouse.tables()
+            assert running.MAKING not in capfd.readouterr().err
+            folder = made[0]
+        assert not folder.exists()
+        with pytest.raises(QueryError, match="Nobody answers at"):
+            warehouse.tables()
 
 
 @pytest.mark.slow
 def test_what_was_spent_outlives_the_service_and_a_reset_gives_it_back(tmp_path: Path):
-    port = 0
-    for left in (2, 1):
-        with WarehouseService(tmp_path, small, 2 * COST, port=port) as service:
-            assert port in (0, service.port)
-            port = service.port
-            warehouse = connect(service.env["TARG_WAREHOUSE"])
-            assert warehouse.left == left * COST
-            assert warehouse.query(SALES)["s"].tolist() == [99 / 2 * 50_000]
-    with WarehouseService(tmp_path, small, 2 * COST, port=port) as service:
+    with kept_port() as port:  # else a neighbour might have it in between
+        for left in (2, 1):
+            with WarehouseService(tmp_path, small, 2 * COST, port=port) as service:
+                assert service.port == port
+                warehouse = connect(service.env["TARG_WAREHOUSE"])
+                assert warehouse.left == left * COST
+                assert warehouse.query(SALES)["s"].tolist() == [99 / 2 * 50_000]
+    with WarehouseService(tmp_path, small, 2 * COST) as service:
         warehouse = connect(service.env["TARG_WAREHOUSE"])
         with pytest.raises(QueryError, match=r"costs 0.4 MB, and 0 kB of 0.8 MB are left. It was not run"):
             warehouse.query(SALES)
@@ -294,6 +296,7 @@ def test_the_jail_reaches_it_at_the_port_of_the_desk(opened: WarehouseService, t
     (tmp_path / "ask.py").write_text(f"from targ.client import connect\nprint(connect().query({SALES!r})['s'][0])\n")
     env = workspace.environment(tmp_path) | {"PYTHONPATH": f"{tmp_path}/lib", **opened.env}
     confinement = {"hide": workspace.secret_folders(), "read_only": workspace.tool_folders()}
+    confinement["limits"] = jail.Limits(seconds=60)  # pandas takes its time on a busy machine
     done = jail.run([sys.executable, "ask.py"], home=tmp_path, env=env, services=opened.services, **confinement)
     assert done.out.strip() == "2475000.0", done.err
     done = jail.run(

@@ -142,7 +142,8 @@ def provider_mirror() -> Path | None:
         Path("/usr/share/terraform/plugins"),
     ]
     places += sorted(Path("/opt").glob("*")) if Path("/opt").is_dir() else []
-    return next((one for one in places if (one / "registry.terraform.io/hashicorp/aws").is_dir()), None)
+    # Not Path.is_dir, which raises where /opt has a folder that this user may not look into.
+    return next((one for one in places if os.path.isdir(one / "registry.terraform.io/hashicorp/aws")), None)
 
 
 MAIN = """
@@ -203,9 +204,12 @@ def test_terraform(aws: Organisation, home: Path) -> None:
 class Trap:
     """A port that nobody must come to: a proxy, a metadata service, another endpoint. Counts who does."""
 
+    # Not 127.0.0.1 where there are others: a neighbour that looks whether somebody is still at a port knocks there.
+    address = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+
     def __init__(self) -> None:
         self.visits = 0
-        self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket = socket.create_server((self.address, 0))
         self.port = self._socket.getsockname()[1]
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -226,7 +230,7 @@ class Trap:
 def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trap]:
     """An environment in which every setting leads elsewhere, with keys that look real."""
     trap = Trap()
-    elsewhere = f"http://127.0.0.1:{trap.port}"
+    elsewhere = f"http://{trap.address}:{trap.port}"
     victim = tmp_path / "victim"
     (victim / ".aws").mkdir(parents=True)
     keys = (
@@ -282,7 +286,7 @@ def test_the_trap_works(hostile: Trap) -> None:
     """The same commands in the hostile environment do go elsewhere: what the test above shows is not luck."""
     environment = {**os.environ, "AWS_MAX_ATTEMPTS": "1", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false"}
     subprocess.run(
-        [str(AWS), "sts", "get-caller-identity"], env=environment, capture_output=True, timeout=60, check=False
+        [str(AWS), "sts", "get-caller-identity"], env=environment, capture_output=True, timeout=280, check=False
     )
     assert hostile.visits > 0
 

@@ -43,7 +43,7 @@ def users(aws: Cloud) -> set[str]:
     return {one["UserName"] for one in admin(aws).list_users()["Users"]}
 
 
-def until(condition: Callable[[], object], seconds: float = 10) -> bool:
+def until(condition: Callable[[], object], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -54,6 +54,28 @@ def until(condition: Callable[[], object], seconds: float = 10) -> bool:
 
 def children(running: Host) -> list[psutil.Process]:
     return psutil.Process(running._process.pid).children(recursive=True)
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended. A zombie has: it only waits for somebody to take note."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two questions
+        return True
+
+
+def listening(process: psutil.Process) -> set[int]:
+    """The ports that a process listens on."""
+    return {one.laddr.port for one in process.net_connections("inet") if one.status == "LISTEN"}
+
+
+@contextlib.contextmanager
+def nobody_at(port: int) -> Iterator[None]:
+    """Keep a port that was given back from being given to a neighbour: whoever knocks there is refused."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", port))  # and it does not listen
+        yield
 
 
 # ---- one organisation ---------------------------------------------------------------------------------------------------
@@ -103,17 +125,18 @@ def test_after_its_end_it_is_said_in_one_sentence(warm: Host) -> None:
     with warm.open(SCENARIO) as aws:
         actor = aws.user(STAGING, "administrator")
         assert actor.call("sts", "get_caller_identity").allowed
-    assert not aws.running
-    for call in (
-        lambda: aws.ask("why"),
-        lambda: actor.call("sts", "get_caller_identity"),
-        lambda: aws.role(STAGING, "x"),
-    ):
-        with pytest.raises(
-            CloudError, match=r"^The AWS organisation of this module (has gone|does not answer) \(.*\)\.$"
+    with nobody_at(aws.port):
+        assert not aws.running
+        for call in (
+            lambda: aws.ask("why"),
+            lambda: actor.call("sts", "get_caller_identity"),
+            lambda: aws.role(STAGING, "x"),
         ):
-            call()
-    aws.close()
+            with pytest.raises(
+                CloudError, match=r"^The AWS organisation of this module (has gone|does not answer) \(.*\)\.$"
+            ):
+                call()
+        aws.close()
 
 
 # ---- apart from each other ------------------------------------------------------------------------------------------------
@@ -169,8 +192,9 @@ def test_the_sockets_are_for_their_user_alone(warm: Host) -> None:
 def child_of(running: Host, aws: Cloud) -> int:
     """The process of an organisation: the one that listens on its port."""
     for child in children(running):
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that has been refused may just be ending
-            if aws.port in {one.laddr.port for one in child.net_connections("inet") if one.status == "LISTEN"}:
+        # One that has been refused may just be ending; what it has open is root's then, and denied to everybody else.
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if aws.port in listening(child):
                 return child.pid
     raise AssertionError("no process listens there")
 
@@ -185,12 +209,17 @@ def test_without_a_key_or_as_a_web_page_nothing_is_said(warm: Host) -> None:
 
 
 def test_the_port_that_was_asked_for_and_again_after_its_end(warm: Host) -> None:
-    with warm.open(SCENARIO) as aws:
-        port = aws.port
-    for _ in range(3):
-        with warm.open(SCENARIO, port=port) as aws:
-            assert aws.port == port
-            assert admin(aws).get_user(UserName="administrator")
+    for _ in range(5):  # between two of them, any neighbour may be given the port
+        with warm.open(SCENARIO) as aws:
+            port = aws.port
+        got = []
+        for _ in range(3):
+            with warm.open(SCENARIO, port=port) as aws:
+                got.append(aws.port)
+                assert admin(aws).get_user(UserName="administrator")
+        if got == [port] * 3:
+            break
+    assert got == [port] * 3
 
 
 def test_a_port_in_use_is_replaced_by_another(warm: Host) -> None:
@@ -233,7 +262,7 @@ def test_one_that_dies_on_the_way_is_said_and_does_not_keep_us_waiting(warm: Hos
     with pytest.raises(CloudError, match="its process has ended"):
         warm.open(SCENARIO, journal=journal)
     thread.join()
-    assert killed and time.monotonic() - started < 10
+    assert killed and time.monotonic() - started < 60, "and not only when host.READY_SECONDS are over"
     with warm.open(SCENARIO) as aws:
         assert users(aws)
 
@@ -258,11 +287,6 @@ def test_a_host_that_has_gone_is_said_and_shared_starts_another(monkeypatch) -> 
 # ---- gone when they should be ---------------------------------------------------------------------------------------------
 
 
-def listens(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
-
-
 PARENT = f"""
 import sys, time
 from opslab.worlds.aws.cloud import Host
@@ -279,11 +303,12 @@ def test_nothing_outlives_whoever_started_it(who: str) -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     try:
         pid, *ports = map(int, parent.stdout.readline().split())
-        below = [psutil.Process(pid), *psutil.Process(pid).children()]
+        below = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
         assert len(below) == 3
+        # So their ports go with them. (Afterwards these may belong to a neighbour.)
+        assert sorted(port for one in below for port in listening(one)) == sorted(ports)
         os.kill(parent.pid if who == "the parent" else pid, signal.SIGKILL)
-        assert until(lambda: not [one for one in below if one.is_running() and one.status() != "zombie"])
-        assert until(lambda: not any(listens(port) for port in ports))
+        assert until(lambda: all(map(gone, below)))
     finally:
         parent.kill()
         parent.wait()
@@ -299,8 +324,11 @@ def test_ctrl_c_is_for_whoever_started_it(warm: Host) -> None:
 
 
 @pytest.mark.slow
-def test_twenty_opens_and_closes_leave_nothing_behind(tmp_path: Path) -> None:
-    before = set(os.listdir(tempfile.gettempdir()))
+def test_twenty_opens_and_closes_leave_nothing_behind(tmp_path: Path, monkeypatch) -> None:
+    # A folder of its own, as others still have servers running whose files come and go. A short name, for the sockets.
+    own = tempfile.mkdtemp(prefix="t")
+    monkeypatch.setattr(tempfile, "tempdir", own)
+    monkeypatch.setenv("TMPDIR", own)
     with Host() as running:
         with running.open(SCENARIO):
             files = psutil.Process(running._process.pid).num_fds()
@@ -316,8 +344,21 @@ def test_twenty_opens_and_closes_leave_nothing_behind(tmp_path: Path) -> None:
         assert until(lambda: not children(running)), "and no zombies"
         assert psutil.Process(running._process.pid).num_fds() == files
     assert not folder.exists()
-    assert set(os.listdir(tempfile.gettempdir())) - before == set()
+    assert os.listdir(own) == []
     assert os.listdir(tmp_path) == ["journal.lock"]
+
+
+def test_one_that_ends_just_when_it_is_given_up_does_not_take_the_others_with_it(monkeypatch) -> None:
+    def gone(*_: int) -> None:
+        raise ProcessLookupError
+
+    monkeypatch.setattr(host, "READY_SECONDS", 0.05)
+    monkeypatch.setattr(host.os, "kill", gone)
+    ready, say = os.pipe()
+    try:
+        assert "was not ready" in json.loads(host._first_line(ready, 1))["error"]
+    finally:
+        os.close(say)
 
 
 def test_one_that_does_not_listen_any_more_ends_with_its_folder(warm: Host, monkeypatch) -> None:
@@ -375,10 +416,9 @@ def limited(replay: float, ready: float, more: str = "") -> Iterator[Host]:
 @pytest.mark.slow
 def test_a_journal_that_takes_too_long_counts_as_far_as_it_goes(tmp_path: Path) -> None:
     journal = many_keys(tmp_path, 3000)
-    with limited(0.5, 20) as running:
-        started = time.monotonic()
+    # Without the alarm: on a slow machine a key that was begun in time may be made when it goes off, which is the next test.
+    with limited(0.5, 60, "host.signal.setitimer = lambda *_: None") as running:
         with running.open(SCENARIO, journal=journal) as aws:
-            assert time.monotonic() - started < 10
             (said,) = aws.remarks
             assert "changes are left out: all of them would take longer than 0.5 seconds" in said
             assert admin(aws, "kms").list_keys()["Keys"]
@@ -397,17 +437,28 @@ def hang(*_, **__):
 GlueBackend.create_database = hang
 """
 
+PATIENT = """
+first_line = host._first_line
+def once(*arguments):
+    try:
+        return first_line(*arguments)
+    finally:
+        host.READY_SECONDS = 60
+host._first_line = once
+"""
+"""The second organisation is meant to start, and has the time for it."""
+
 
 @pytest.mark.slow
 def test_a_request_that_hangs_is_broken_off_and_the_rest_counts(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text("\n".join([entry("kms", "TrentService.CreateKey", "{}"), DATABASE]) + "\n")
     with (
-        limited(2, 20, HANGS.format(what="time.sleep(0.01)")) as running,
+        limited(5, 60, HANGS.format(what="time.sleep(0.01)")) as running,
         running.open(SCENARIO, journal=path) as aws,
     ):
         (said,) = aws.remarks
-        assert said.startswith("glue:CreateDatabase by ") and "this journal takes longer than 2 seconds" in said
+        assert said.startswith("glue:CreateDatabase by ") and "this journal takes longer than 5 seconds" in said
         assert len(admin(aws, "kms").list_keys()["Keys"]) == 1
 
 
@@ -419,7 +470,7 @@ def test_what_cannot_be_broken_off_is_ended_by_force_and_the_next_one_starts(tmp
             time.sleep(0.01)
         except BaseException:
             pass"""
-    with limited(0.2, 2, HANGS.format(what=stubborn)) as running:
+    with limited(0.2, 2, HANGS.format(what=stubborn) + PATIENT) as running:
         with pytest.raises(CloudError, match="it was not ready after 2 seconds"):
             running.open(SCENARIO, journal=path)
         assert until(lambda: not children(running))
@@ -498,7 +549,7 @@ GlueBackend.create_database = run
 def test_an_organisation_starts_nothing_and_calls_nobody_whatever_moto_would_do(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     path.write_text(DATABASE + "\n")
-    with limited(20, 30, STARTS) as running, running.open(SCENARIO, journal=path) as aws:
+    with limited(20, 60, STARTS) as running, running.open(SCENARIO, journal=path) as aws:
         assert aws.remarks == (
             f"glue:CreateDatabase by arn:aws:iam::{STAGING}:user/administrator: ValueError: refused all four",
         )
@@ -607,9 +658,11 @@ def test_a_journal_that_cannot_be_written_is_said_when_it_is_to_be_saved(warm: H
 
 @pytest.mark.slow
 def test_nothing_of_the_users_environment_gets_in(tmp_path: Path, monkeypatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+    # Not 127.0.0.1 where there are others: a neighbour that looks whether somebody is still at a port knocks there.
+    address = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+    with socket.create_server((address, 0)) as elsewhere:
         elsewhere.setblocking(False)
-        url = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
+        url = f"http://{address}:{elsewhere.getsockname()[1]}"
         (tmp_path / ".aws").mkdir()
         (tmp_path / ".aws" / "config").write_text(f"[default]\nendpoint_url = {url}\nregion = us-gov-west-1\n")
         (tmp_path / ".aws" / "credentials").write_text("[default]\naws_access_key_id = AKIAFAKEFAKEEXAMPLE2\naws_secret_access_key = a-fake-key\n")  # fmt: skip

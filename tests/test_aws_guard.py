@@ -73,7 +73,7 @@ def get(url: str, method: str = "GET", body: bytes | None = None, **headers: str
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     try:
-        with opener.open(urllib.request.Request(url, body, names, method=method), timeout=10) as answer:
+        with opener.open(urllib.request.Request(url, body, names, method=method), timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()

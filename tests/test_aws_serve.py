@@ -22,6 +22,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 A, B = "111111111111", "222222222222"
+# Whatever proxy whoever runs this has to use, it is on the loopback.
+DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+PLAIN = Config(retries={"total_max_attempts": 1}, proxies={})
 
 
 @dataclass
@@ -44,21 +47,22 @@ class Running:
             endpoint_url=f"http://127.0.0.1:{self.port}",
             aws_access_key_id=keys["aws_access_key_id"],
             aws_secret_access_key=keys["aws_secret_access_key"],
-            config=Config(retries={"total_max_attempts": 1}),
+            config=PLAIN,
         )
 
     def ask(self, method: str, path: str, **headers: str) -> tuple[int, dict]:
         request = urllib.request.Request(f"http://127.0.0.1:{self.control}{path}", method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with DIRECTLY.open(request, timeout=60) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return one.getsockname()[1]
+def free_ports() -> tuple[int, int]:
+    """Two ports that are free now. A neighbour may be given one of them at any time."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
+        return one.getsockname()[1], two.getsockname()[1]
 
 
 def opslab(*words: object, **options) -> subprocess.Popen:
@@ -69,16 +73,20 @@ def opslab(*words: object, **options) -> subprocess.Popen:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     file = tmp_path_factory.mktemp("serve") / "credentials"
-    port, control = free_port(), free_port()
-    process = opslab(
-        *("aws", "serve", "--port", port, "--control-port", control, "--account", A, "--account", B),
-        *("--credentials-file", file),
-    )
-    assert process.stdout is not None
-    assert f"http://127.0.0.1:{port}" in process.stdout.readline()
+    for _ in range(5):
+        port, control = free_ports()
+        process = opslab(
+            *("aws", "serve", "--port", port, "--control-port", control, "--account", A, "--account", B),
+            *("--credentials-file", file),
+        )
+        if said := process.stdout.readline():
+            break
+        error = process.communicate()[1]
+        assert "cannot be had" in error, "only a port that a neighbour has got meanwhile is a reason to try others"
+    assert f"http://127.0.0.1:{port}" in said
     yield Running(port, control, file, process)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(10) == 0
+    assert process.wait(60) == 0
 
 
 def test_administrators_and_reset(running: Running) -> None:
@@ -124,7 +132,7 @@ def test_why(running: Running) -> None:
 
     def why(*words: object, **environment: str) -> tuple[int, str]:
         process = opslab("aws", "why", *words, env={**os.environ, **environment})
-        out, error = process.communicate(timeout=60)
+        out, error = process.communicate(timeout=250)
         return process.returncode, out or error
 
     assert why("--control-port", running.control) == (0, "Nothing was denied since the start.\n")
@@ -137,13 +145,16 @@ def test_why(running: Running) -> None:
         endpoint_url=f"http://127.0.0.1:{running.port}",
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
+        config=PLAIN,
     )
     with pytest.raises(ClientError):
         sqs.list_queues()
     code, text = why("--control-port", running.control, http_proxy="http://127.0.0.1:9")
     assert code == 0
     assert "Layer:   identity-based policy" in text and "Missing:" in text
-    code, text = why("--control-port", free_port())
+    with socket.socket() as nobody:  # it has a port, and does not listen: so no neighbour can
+        nobody.bind(("127.0.0.1", 0))
+        code, text = why("--control-port", nobody.getsockname()[1])
     assert (code, "No organisation answers" in text) == (1, True)
 
 
@@ -152,7 +163,7 @@ def test_odd_arguments(tmp_path: Path) -> None:
         "aws",
         "serve",
         "--port",
-        free_port(),
+        0,
         "--control-port",
         0,
         "--account",
@@ -160,7 +171,7 @@ def test_odd_arguments(tmp_path: Path) -> None:
         "--credentials-file",
         tmp_path / "c",
     )
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=250)
     assert process.returncode == 1
     assert error == "Error: The account '12' has the id '12'; an account id has 12 digits.\n"
 
@@ -178,7 +189,7 @@ def test_a_port_that_is_taken(running: Running, tmp_path: Path) -> None:
         "--credentials-file",
         tmp_path / "c",
     )
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=250)
     assert process.returncode == 1
     assert (
         error == f"Error: Port {running.port} of 127.0.0.1 cannot be had (Address already in use): take another one.\n"

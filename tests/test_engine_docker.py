@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from engine_world import BIN, Desk, cache, linux, program, small
+from images_world import kept_port
 
 from opslab import jail
 from opslab.worlds import packages, workspace
@@ -167,19 +168,18 @@ def test_sizes_and_ages():
 
 
 def test_where_no_engine_runs(tmp_path, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    for host, words in (
-        (f"tcp://127.0.0.1:{port}", "The desk is not open: run the first cell of the notebook, or opslab shell"),
-        ("", "no engine is named in DOCKER_HOST"),
-        ("unix:///var/run/docker.sock", "the desk sets DOCKER_HOST itself"),
-        ("tcp://registry.example:2375", "the engine of the desk is at a port"),
-        ("tcp://127.0.0.1:many", "the engine of the desk is at a port"),
-    ):
-        monkeypatch.setenv("DOCKER_HOST", host)
-        with pytest.raises(DOCKER.Problem) as problem:
-            DOCKER.main(["images"])
-        assert words in str(problem.value)
+    with kept_port() as port:
+        for host, words in (
+            (f"tcp://127.0.0.1:{port}", "The desk is not open: run the first cell of the notebook, or opslab shell"),
+            ("", "no engine is named in DOCKER_HOST"),
+            ("unix:///var/run/docker.sock", "the desk sets DOCKER_HOST itself"),
+            ("tcp://registry.example:2375", "the engine of the desk is at a port"),
+            ("tcp://127.0.0.1:many", "the engine of the desk is at a port"),
+        ):
+            monkeypatch.setenv("DOCKER_HOST", host)
+            with pytest.raises(DOCKER.Problem) as problem:
+                DOCKER.main(["images"])
+            assert words in str(problem.value)
 
 
 def test_an_engine_that_stops_in_the_middle(monkeypatch):

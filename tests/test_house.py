@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -59,7 +60,11 @@ def tracked_files() -> list[Path]:
 
 
 def texts() -> list[tuple[Path, str]]:
-    return [(path, (ROOT / path).read_bytes().decode("utf-8", "replace")) for path in tracked_files()]
+    found = []
+    for path in tracked_files():
+        with contextlib.suppress(FileNotFoundError):  # somebody at work here has put it away since it was listed
+            found.append((path, (ROOT / path).read_bytes().decode("utf-8", "replace")))
+    return found
 
 
 # ---- dependencies ---------------------------------------------------------------------------------------------------
@@ -169,7 +174,7 @@ def bare_machine(tmp_path: Path):
             path = tools / name.replace("_", "-")
             path.write_text(f'#!{shutil.which("bash")}\necho "{path.name} $* CI=$CI" >> "{notes}"\n{script}\n')
             path.chmod(0o755)
-        done = run(shutil.which("bash"), ".ci/run", cwd=tmp_path, env={"PATH": str(tools)}, timeout=20)
+        done = run(shutil.which("bash"), ".ci/run", cwd=tmp_path, env={"PATH": str(tools)}, timeout=60)
         return done, notes.read_text()
 
     return start
@@ -278,7 +283,7 @@ def test_lab_servers_that_tests_leave_behind_are_stopped():
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(str(folder / "left.sock"))
             listening.listen()
-            listening.settimeout(5)
+            listening.settimeout(60)
             with ThreadPoolExecutor() as pool:
                 stopping = pool.submit(stop_servers, Path(base))
                 server, _ = listening.accept()

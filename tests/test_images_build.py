@@ -228,7 +228,7 @@ def test_the_second_time_everything_is_from_the_cache(loader):
     assert done.rebuilt == []
     assert [step.cached for step in done.steps] == [True] * 5
     assert "[5/5] COPY . .  " in str(done)
-    assert done.seconds < 5
+    assert done.seconds < 30  # what was done is counted above; this only says that nobody waits for long
 
 
 def test_one_changed_line_rebuilds_what_has_the_file(loader):
@@ -390,7 +390,11 @@ def test_arguments_count_from_where_they_are_declared(desk):
 
 
 @linux
-def test_a_secret_is_there_for_one_run_and_leaves_nothing(desk):
+def test_a_secret_is_there_for_one_run_and_leaves_nothing(tmp_path):
+    # A cache of its own: it is searched, and in that of all tests the neighbours' files come and go.
+    store = Store(tmp_path / "store", tmp_path / "cache")
+    base.install(store, TAG)
+    desk = Desk(tmp_path / "desk", store)
     dockerfile = f"""
         FROM {TAG}
         RUN --mount=type=secret,id=index --mount=type=secret,id=token,env=TOKEN \\
@@ -601,9 +605,9 @@ def test_a_folder_with_thousands_of_files(desk, monkeypatch):
 def test_a_sparse_file_in_the_folder_is_not_copied(desk):
     with (desk.folder / "big").open("wb") as file:
         file.truncate(10 * 1024**3)
-    started = time.monotonic()
+    started = time.process_time()  # to read so many zeros is work, whatever else the machine does meanwhile
     assert "500 MB in desk (the last one was big)" in problem(desk, f"FROM {TAG}\nCOPY . .")
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @linux

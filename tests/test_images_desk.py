@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from images_world import kept_port
 
 from opslab import jail
 from opslab.worlds import packages, workspace
@@ -37,7 +39,7 @@ def test_what_runs_is_on_the_loopback_and_in_the_settings(desk: Desk):
     assert env["PIP_INDEX_URL"] == f"http://127.0.0.1:{desk.ports['index']}/simple/"
     assert env["DOCKER_HOST"] == f"tcp://127.0.0.1:{desk.ports['engine']}"
     assert desk.index.day == packages.WEDNESDAY and set(desk.services) == set(desk.ports.values())
-    with urllib.request.urlopen(env["PIP_INDEX_URL"], timeout=5) as answer:
+    with urllib.request.urlopen(env["PIP_INDEX_URL"], timeout=60) as answer:
         assert b"pykontor" in answer.read()
 
 
@@ -53,12 +55,14 @@ def test_a_base_whose_tag_has_moved_and_a_digest_of_another_machine(desk: Desk, 
 
 
 def test_ports_are_kept_where_they_can_be_had(tmp_path: Path):
-    with Desk(tmp_path) as first:
-        ports = dict(first.ports)
-        with Desk(tmp_path / "second", ports=ports) as second:  # they are taken
-            assert not set(second.ports.values()) & set(ports.values())
-    with Desk(tmp_path, ports=ports) as again:
-        assert again.ports == ports
+    with contextlib.ExitStack() as kept:  # else a neighbour might have one of them before the desk comes again
+        ports = {name: kept.enter_context(kept_port()) for name in ("index", "engine", "team")}
+        with Desk(tmp_path, ports=ports) as first:
+            assert first.ports == ports
+            with Desk(tmp_path / "second", ports=ports) as second:  # they are taken
+                assert not set(second.ports.values()) & set(ports.values())
+        with Desk(tmp_path, ports=ports) as again:
+            assert again.ports == ports
 
 
 def test_in_the_jail_a_private_desk_is_where_the_learners_is(desk: Desk, tmp_path: Path):
@@ -70,6 +74,7 @@ def test_in_the_jail_a_private_desk_is_where_the_learners_is(desk: Desk, tmp_pat
         env = workspace.environment(home, private.env)
         how = {"home": home, "env": env, "services": private.services}
         how |= {"hide": workspace.secret_folders(), "read_only": workspace.tool_folders()}
+        how |= {"limits": jail.Limits(seconds=100)}
         assert private.env["DOCKER_HOST"].endswith(":4002")
         done = jail.run(["docker", "run", "--rm", "data/said:1"], **how)
         assert (done.code, done.out) == (0, "hello\n"), done.err
@@ -89,7 +94,7 @@ def test_where_nothing_can_be_built_the_rest_is_there(tmp_path: Path, monkeypatc
     monkeypatch.setattr(jail, "bubblewrap", lambda: None)
     with Desk(tmp_path) as found:
         assert "Linux with bubblewrap" in found.lacks and found.base_digests == []
-        with urllib.request.urlopen(f"{found.index_url}/simple/", timeout=5) as answer:
+        with urllib.request.urlopen(f"{found.index_url}/simple/", timeout=60) as answer:
             assert answer.status == 200
 
 

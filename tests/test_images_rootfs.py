@@ -229,7 +229,7 @@ def test_many_containers_at_once(shared):
 
 
 def stopped(container: Container, script: str, **limits) -> str:
-    return sh(container, script, limits=Limits(**{"seconds": 20, "open_files": 1024, **limits})).stopped
+    return sh(container, script, limits=Limits(**{"seconds": 60, "open_files": 1024, **limits})).stopped
 
 
 def test_a_command_that_never_ends(container):
@@ -238,21 +238,21 @@ def test_a_command_that_never_ends(container):
 
 
 def test_a_fork_bomb(container):
-    assert stopped(container, "bomb() { bomb | bomb & }; bomb; sleep 10") == "it started more than 128 processes"
+    # The first shell needs one process, as the very first: whoever gets none ends by itself, and may be quicker than the watch.
+    script = "bomb() { bomb | bomb & }; (bomb) & while :; do :; done"
+    assert stopped(container, script) == "it started more than 128 processes"
 
 
 def test_a_file_of_ten_gigabytes(container):
-    done = sh(container, "truncate -s 10G /sparse", limits=Limits(file_size=1024**2))
-    assert done.code == 128 + 25
-    assert done.seconds < 5
+    done = sh(container, "truncate -s 10G /sparse", limits=Limits(seconds=60, file_size=1024**2))
+    assert (done.code, done.stopped) == (128 + 25, "")
 
 
 def test_a_command_that_fills_the_disk(container, monkeypatch):
     monkeypatch.setattr(rootfs, "DISK", 30 * jail.MEGABYTE)
-    # The next look is soon after the last, but not at once.
-    script = (
-        "for i in 1 2 3 4 5 6 7 8; do dd if=/dev/zero of=/big$i bs=1M count=20 2>/dev/null; sleep 0.2; done; sleep 20"
-    )
+    # The next look is soon after the last, but not at once. And what the disk has left is asked first: where a neighbour frees
+    # some of it meanwhile, it takes more files until it shows.
+    script = "for i in $(seq 60); do dd if=/dev/zero of=/big$i bs=1M count=20 2>/dev/null; sleep 0.2; done; sleep 60"
     assert stopped(container, script) == "its files grew by more than 30 MB"
 
 
@@ -260,7 +260,7 @@ def test_a_command_that_fills_the_disk(container, monkeypatch):
 def test_a_command_that_makes_files_without_end(container, monkeypatch):
     monkeypatch.setattr(rootfs, "FILES", 3000)
     code = "import os; os.mkdir('/many')\nn = 0\nwhile True:\n    n += 1\n    open(f'/many/{n}', 'w').close()"
-    done = container.run(["python", "-c", code], limits=Limits(seconds=30, cpu=30))
+    done = container.run(["python", "-c", code], limits=Limits(seconds=60, cpu=60))
     assert done.stopped == "it made more than 3,000 files"
 
 
@@ -294,15 +294,16 @@ def test_a_secret_that_would_be_mounted_outside(desk):
 
 
 def test_a_build_that_is_stopped_keeps_nothing(desk):
-    with pytest.raises(BuildError, match="was ended: it was still running after 1 seconds") as error:
-        desk.build(f"FROM {TAG}\nRUN echo begun; sleep 60", limits=Limits(seconds=1))
+    # Seconds enough to come to `echo` also on a busy machine.
+    with pytest.raises(BuildError, match="was ended: it was still running after 5 seconds") as error:
+        desk.build(f"FROM {TAG}\nRUN echo begun; sleep 60", limits=Limits(seconds=5))
     assert "    begun" in str(error.value)
     assert desk.store.tags().keys() == {TAG}
 
 
 def test_many_commands_that_each_end_in_time_do_not_make_an_endless_build(desk):
     lines = [f"FROM {TAG}", *(f"RUN sleep 0.4; echo {number}" for number in range(50))]
-    with pytest.raises(BuildError, match=r"taken 1 seconds|still running after 0\.\d seconds") as error:
+    with pytest.raises(BuildError, match=r"taken 1 seconds|still running after (0\.\d|1) seconds") as error:
         desk.build("\n".join(lines), seconds=1)
     assert 2 <= len(error.value.steps) <= 5
 

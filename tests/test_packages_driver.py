@@ -219,7 +219,7 @@ def test_a_table_name_from_outside_could_hold_sql(driver: Driver, tmp_path: Path
 
 
 def test_parsing_takes_twice_as_long_with_each_digit(driver: Driver, tmp_path: Path):
-    """TSA-2026-0004: doubling is measured, in the processor's time and from half a millisecond on: less is noise."""
+    """TSA-2026-0004: doubling is measured, in the processor's time and from half a millisecond on: less is noise, which only adds."""
     code = """
 import sys, time
 sys.path.insert(0, {place!r})
@@ -230,7 +230,7 @@ def took(digits):
         targ_units.parse("1" * digits + "?")
     except ValueError:
         return time.process_time() - start
-print(took(21) > 8 * max(took(16), 0.0005))
+print(took(21) > 8 * max(min(took(16) for _ in range(5)), 0.0005))
 """
     index = packages.Index(1, packages.FRIDAY)
     for version, hangs in {"1.2.0": "True", "1.2.1": "False"}.items():

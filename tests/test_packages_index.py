@@ -17,6 +17,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from images_world import kept_port
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
@@ -331,42 +332,43 @@ def test_the_mirror_has_the_same_releases_and_one_was_tampered_with():
 
 
 def test_the_server_listens_on_a_port_and_on_a_socket_and_ends(tmp_path: Path):
-    with packages.Server(packages.Index(1, MONDAY)) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
-        for _ in range(2):  # the connection is kept
-            connection.request(
-                "GET", "/simple/", headers={"Accept": simple.JSON, "User-Agent": "pip/23.2.1 {…}".encode()}
-            )
-            answered = connection.getresponse()
-            assert answered.status == 200 and json.load(answered)["projects"]
-        server.index.day = TUESDAY
-        connection.request("GET", "/simple/pykontor/")
-        assert b"pykontor-2.9.0-py3" in connection.getresponse().read(), "from one request to the next"
-        assert server.requests[0] == "GET /simple/ 200 pip/23.2.1"
-        ((port, path),) = server.services.items()
-        assert port == server.port and path == server.socket
-        with socket.socket(socket.AF_UNIX) as unix:
-            unix.connect(str(path))
-            unix.sendall(b"GET /simple/targ-units/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            said = b"".join(iter(lambda: unix.recv(65536), b""))
-        assert said.startswith(b"HTTP/1.1 200 OK") and b"targ_units-1.2.0-py3-none-any.whl" in said
-        with socket.create_connection(("127.0.0.1", port), 5) as head:
-            head.sendall(b"HEAD /simple/ HTTP/1.1\r\nConnection: close\r\n\r\n")
-            said = b"".join(iter(lambda: head.recv(65536), b""))
-        assert said.endswith(b"\r\n\r\n") and int(re.search(rb"Content-Length: (\d+)", said)[1]) > 100
-        with packages.Server(server.index, server.port) as second:
-            assert second.port != server.port, "a port that is taken is no reason to fail"
-    assert not path.exists()
-    server.close()
-    with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), 2):
-        pass
+    with kept_port() as ours:  # else a neighbour might listen there by the time that we look
+        with packages.Server(packages.Index(1, MONDAY), ours) as server:
+            connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+            for _ in range(2):  # the connection is kept
+                connection.request(
+                    "GET", "/simple/", headers={"Accept": simple.JSON, "User-Agent": "pip/23.2.1 {…}".encode()}
+                )
+                answered = connection.getresponse()
+                assert answered.status == 200 and json.load(answered)["projects"]
+            server.index.day = TUESDAY
+            connection.request("GET", "/simple/pykontor/")
+            assert b"pykontor-2.9.0-py3" in connection.getresponse().read(), "from one request to the next"
+            assert server.requests[0] == "GET /simple/ 200 pip/23.2.1"
+            ((port, path),) = server.services.items()
+            assert port == server.port and path == server.socket
+            with socket.socket(socket.AF_UNIX) as unix:
+                unix.connect(str(path))
+                unix.sendall(b"GET /simple/targ-units/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                said = b"".join(iter(lambda: unix.recv(65536), b""))
+            assert said.startswith(b"HTTP/1.1 200 OK") and b"targ_units-1.2.0-py3-none-any.whl" in said
+            with socket.create_connection(("127.0.0.1", port), 60) as head:
+                head.sendall(b"HEAD /simple/ HTTP/1.1\r\nConnection: close\r\n\r\n")
+                said = b"".join(iter(lambda: head.recv(65536), b""))
+            assert said.endswith(b"\r\n\r\n") and int(re.search(rb"Content-Length: (\d+)", said)[1]) > 100
+            with packages.Server(server.index, server.port) as second:
+                assert second.port != server.port, "a port that is taken is no reason to fail"
+        assert not path.exists()
+        server.close()
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.1", port), 30):
+            pass
 
 
 def test_what_would_upset_a_server(capfd):
     with packages.Server(packages.Index(1)) as server:
 
         def ask(request: bytes) -> bytes:
-            with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
+            with socket.create_connection(("127.0.0.1", server.port), 60) as connection:
                 connection.sendall(request)
                 return connection.recv(65536).partition(b"\r\n")[0]
 
@@ -377,7 +379,7 @@ def test_what_would_upset_a_server(capfd):
         assert ask(b"POST /osv/v1/query HTTP/1.1\r\nContent-Length: -1\r\n\r\n").startswith(b"HTTP/1.1 413")
         assert ask(b"POST /osv/v1/query HTTP/1.1\r\nContent-Length: 7\r\n\r\n[[[[[[[").startswith(b"HTTP/1.1 400")
         assert ask(b"GET /%00%ff/simple/ HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 404")
-        with socket.create_connection(("127.0.0.1", server.port), 5) as connection:  # gone in the middle of a request
+        with socket.create_connection(("127.0.0.1", server.port), 60) as connection:  # gone in the middle of a request
             connection.sendall(b"GET /simp")
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         server.index.files = lambda *_: 1 // 0
@@ -386,7 +388,7 @@ def test_what_would_upset_a_server(capfd):
         assert ask(b"GET /simple/pykontor/ HTTP/1.1\r\n\r\n").startswith(b"HTTP/1.1 200")
         for thread in threading.enumerate():
             if "process_request_thread" in thread.name:
-                thread.join(5)
+                thread.join(60)
     assert capfd.readouterr() == ("", "")
 
 
@@ -399,7 +401,7 @@ def test_in_the_foreground():
             if line.startswith("#"):
                 break
         port = int(re.search(r"^export UV_DEFAULT_INDEX=http://127\.0\.0\.1:(\d+)/simple/$", said, re.MULTILINE)[1])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.request("GET", "/simple/pykontor/")
         assert b"2.9.0-py3" not in connection.getresponse().read()
         running.terminate()

@@ -152,7 +152,7 @@ def test_a_file_that_is_no_text_is_told(answers, content):
         quiz.advise(answers(content))
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 @pytest.mark.parametrize("kind", ["folder", "pipe", "device", "huge", "below a file"])
 def test_what_is_no_file_is_told_and_never_waited_for(answers, tmp_path, kind):
     path = tmp_path / "it"

@@ -8,7 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import oras.client
@@ -219,23 +220,39 @@ def test_skopeo_and_what_iam_says(desk: Desk, tmp_path: Path) -> None:
 
 
 @with_skopeo
-def test_a_push_that_is_killed_can_be_done_again(desk: Desk, tmp_path: Path) -> None:
+def test_a_push_that_is_killed_can_be_done_again(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = layout(tmp_path / "image", os.urandom(40 * 2**20))
     desk.run(f'{desk.login(desk.team, "ana")} <<<"ana\'s password"')
     place, store = f"{desk.team.address}/big/image:1", desk.team.door.store
     uploads = store.folder / "uploads/big+image"
     command = [*COPY.split(), f"oci:{tmp_path}/image", f"docker://{place}"]
-    process = subprocess.Popen(command, env=desk.env, stderr=subprocess.DEVNULL)
-    wait_for(lambda: uploads.is_dir() and any(path.stat().st_size for path in uploads.iterdir()))
-    process.kill()
-    process.wait()
-    if not store.repositories().count("big/image"):  # else it had been quicker than we
-        assert any(uploads.iterdir())
-    assert "big/image" not in store.repositories() or store.tags("big/image") == []
+    begun, killed, write = threading.Event(), threading.Event(), store.write
+
+    def held_up(name: str, upload: str, pieces: Iterable[bytes], at: int | None = None) -> int:
+        """Takes no more after the first piece, so that the push cannot be quicker than we."""
+
+        def until_killed() -> Iterator[bytes]:
+            for piece in pieces:
+                yield piece
+                begun.set()
+                killed.wait(60)
+
+        return write(name, upload, until_killed(), at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", held_up)
+        process = subprocess.Popen(command, env=desk.env, stderr=subprocess.DEVNULL)
+        assert begun.wait(60)
+        process.kill()
+        process.wait()
+        killed.set()
+    assert any(path.stat().st_size for path in uploads.iterdir())
+    assert "big/image" not in store.repositories()
     desk.run(" ".join(command))
     assert desk.run(f"{INSPECT} docker://{place}") == known
-    store.collect(grace=0)
-    assert not uploads.exists() and store.problems() == [] and store.manifest("big/image", "1").digest == known
+    # The thread that the killed one had keeps its upload until it has seen that nothing more comes.
+    wait_for(lambda: store.collect(grace=0) and not uploads.exists())
+    assert store.problems() == [] and store.manifest("big/image", "1").digest == known
 
 
 @with_skopeo

@@ -257,7 +257,7 @@ def test_packages_in_a_folder(tmp_path: Path):
         in_folder(tmp_path / "nothing")
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_a_folder_that_wants_to_trick_the_scanner(tmp_path: Path):
     """No link is followed, no pipe waited for, and nothing is read to the end that has none."""
     secret = tmp_path / "secret-1.0.dist-info"

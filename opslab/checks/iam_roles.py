@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from opslab import wire
+from opslab import jail, wire
 from opslab.checks import Miss, Module, Trial
 from opslab.checks.least_privilege import Allowed, beyond, first_done, here, name_of, said, trust_is
 from opslab.scenarios.iam_roles import dots, let_in, loader, reports, triage, whoami
@@ -393,7 +393,9 @@ across = module.task(
 def _report_job(trial: Trial) -> Answer:
     """Let the learner's profile fetch the orders with the real aws CLI, in the jail: a config file may hold commands."""
     fetch = ["s3api", "get-object", "--bucket", reports.BUCKET, "--key", reports.ORDERS, "/dev/stdout"]
-    done = trial.run(["aws", *fetch, "--profile", reports.PROFILE], home=trial.scratch(trial.seed))
+    # One call of the CLI; on a busy laptop it may take longer than what is usual for a script.
+    limits = jail.Limits(seconds=60)
+    done = trial.run(["aws", *fetch, "--profile", reports.PROFILE], home=trial.scratch(trial.seed), limits=limits)
     return Answer(done.code == 0 and "order_id" in done.out, "", (done.err or done.out).strip())
 
 

@@ -45,9 +45,6 @@ from opslab.worlds.aws.organisation import Organisation
 REPLAY_SECONDS = 60
 """A journal that takes longer is made again as far as it went until then."""
 
-READY_SECONDS = REPLAY_SECONDS + 30
-"""An organisation that is not ready by then is ended by force."""
-
 MEGABYTE = 1024 * 1024
 MEMORY = 1536 * MEGABYTE
 """Bytes beyond what can be had for data. A new organisation has 200 MB, a request of 64 MB needs about 500 for a moment."""
@@ -58,6 +55,9 @@ CPU_SECONDS = 240
 
 LOCK_SECONDS = 30
 """A predecessor may have to wait for a bot that is applying something."""
+
+READY_SECONDS = LOCK_SECONDS + REPLAY_SECONDS + 30
+"""An organisation that is not ready by then is ended by force."""
 
 REMARKS = 20
 
@@ -132,7 +132,8 @@ def _first_line(ready: int, child: int) -> str:
     with open(ready, "rb", buffering=0) as pipe:
         while not said.endswith(b"\n"):
             if not select.select([pipe], [], [], max(0, until - time.monotonic()))[0]:
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it may just have ended by itself
+                    os.kill(child, signal.SIGKILL)
                 return json.dumps({"error": f"it was not ready after {READY_SECONDS} seconds"})
             piece = pipe.read(65536)
             if not piece:
@@ -153,8 +154,7 @@ def _live(order: Order, alive: int, say: int) -> None:
             control = Control(order)
             with control.aws, wire.Server(Path(order.folder) / "control", control.answer) as server:
                 control.server = server
-                with _not_for_ever():
-                    control.replay(())
+                control.replay(())
                 print(json.dumps({"port": control.aws.port, "remarks": control.remarks}), file=voice)
                 voice.close()
                 server.serve_forever(0.05)
@@ -196,7 +196,13 @@ def _refuse(event: str, _: object) -> None:
 
 @contextlib.contextmanager
 def _not_for_ever() -> Iterator[None]:
-    """Break off a single request of a journal that hangs; the journal itself looks at the clock between requests."""
+    """Break off a single request of a journal that hangs; the journal itself looks at the clock between requests.
+
+    At the start only. A reset is done in a thread of its own, where no signal comes, with what was made again before.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(number: int, frame: object) -> None:
         raise TimeoutError(f"this journal takes longer than {REPLAY_SECONDS} seconds")
@@ -272,7 +278,8 @@ class Control:
             return
         self.aws.guard.on_change = None
         damaged, self.journal.damaged = self.journal.damaged, ""
-        failed = self.journal.replay(self.aws, without, REPLAY_SECONDS)
+        with _not_for_ever():
+            failed = self.journal.replay(self.aws, without, REPLAY_SECONDS)
         more = [f"and {len(failed) - REMARKS:,} more"] if len(failed) > REMARKS else []
         self.remarks = [f"{self.journal.path.name}: {text}" for text in [damaged] if text] + failed[:REMARKS] + more
         if self.order.record:
@@ -356,7 +363,8 @@ class Control:
 
     def role_session(self, account: str, role: str) -> list[str]:
         """(key, secret, token) of a session of a role, whoever it trusts: to ask what the role itself may do."""
-        return list(self.aws.role_session(account, role))
+        with self.aws.guard.lock:
+            return list(self.aws.role_session(account, role))
 
     def registry(
         self,
