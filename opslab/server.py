@@ -98,6 +98,17 @@ class World:
             self._colleagues.close()
             self._colleagues, self._bots = None, []
 
+    @contextlib.contextmanager
+    def _without_colleagues(self) -> Iterator[None]:
+        """Nobody else changes a repository while it is replaced; those who were at work before go on afterwards."""
+        at_work = self._colleagues is not None
+        self._stop_colleagues()
+        try:
+            yield
+        finally:
+            if at_work:
+                self._start_colleagues()
+
     # -- operations
 
     def hello(self, tell: Tell) -> dict[str, Any]:
@@ -178,10 +189,14 @@ class World:
         task = self._task(what)
         self._must_be_there()
         tell("putting the start back")
+        with self._without_colleagues():
+            return self._reset(tell, task, module)
+
+    def _reset(self, tell: Tell, task: checks.Task, module: checks.Module) -> dict[str, Any]:
         self.state.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="fresh-", dir=self.state, ignore_cleanup_errors=True) as folder:
             fresh = workspace.build(
-                stem, Path(folder) / "workspace", self._seed(), twists=workspace.twists_of(self.home)
+                module.stem, Path(folder) / "workspace", self._seed(), twists=workspace.twists_of(self.home)
             )
             aws = self._start_cloud(tell) if task.cloud else None
             if aws:
@@ -211,7 +226,7 @@ class World:
             # What the CLI remembers of roles that it has become would outlive the reset.
             shutil.rmtree(self.home / ".aws/cli/cache", ignore_errors=True)
         if task.memory and (images := self._start_images(tell)):
-            workspace.images_of(stem).put(images, workspace.twists_of(self.home), task=task.id)
+            workspace.images_of(module.stem).put(images, workspace.twists_of(self.home), task=task.id)
         return {"what": f"task {task.id}", "kept": kept}
 
     def progress(self, tell: Tell) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from test_forge_desk import Desk, make_desk
 
 from opslab import jail
 from opslab.worlds import workspace
-from opslab.worlds.forge.receive import parse_options
+from opslab.worlds.forge.git import NULL
+from opslab.worlds.forge.receive import after_push, parse_options
 
 URL = "https://forge.targ.example/data/marts/-/merge_requests"
 CREATE = "git push -o merge_request.create"
@@ -168,6 +169,16 @@ def test_a_deleted_branch_leaves_its_merge_request_open(desk):
     assert mr.changes(), "the commits are kept"
     assert "View merge request" in desk.sh("git push origin country")
     assert "no source" not in [blocker.code for blocker in mr.blockers()]
+
+
+def test_of_two_pushes_at_once_the_newer_one_counts_whichever_hook_comes_last(desk):
+    mr = desk.opened()
+    first = mr.record["head"]
+    desk.sh("git commit -q --allow-empty -m 'The newer one' && git push -q origin country")
+    newer = mr.record["head"]
+    after_push(desk.repository.store, [(NULL, first, "refs/heads/country")])
+    assert mr.record["head"] == newer != first
+    assert [one["head"] for one in mr.record["versions"]] == [first, newer]
 
 
 def test_a_push_to_a_merged_merge_request_is_told(desk):

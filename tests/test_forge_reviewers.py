@@ -237,6 +237,33 @@ def test_a_module_brings_rules_of_its_own(tmp_path, monkeypatch):
     assert list(threads(ask(desk))) == ["friday:run.sh"]
 
 
+@pytest.mark.parametrize("meanwhile", ["push", "push, hook on the way", "close"])
+def test_what_changes_while_a_reviewer_looks_is_not_approved_by_the_way(tmp_path, monkeypatch, meanwhile):
+    desk = make(tmp_path, "slowly")
+    heads = []
+
+    @rule("slowly")
+    def slowly(review):
+        heads.append(review.head)
+        if len(heads) == 1 and meanwhile == "close":
+            review.repository.merge_request(1).close("you")
+        elif len(heads) == 1 and meanwhile == "push":
+            desk.sh("git commit -q --allow-empty -m 'One more' && git push -q origin HEAD")
+        elif len(heads) == 1:  # git has moved the branch, and the hook has not come to say so
+            desk.sh("git commit -q --allow-empty -m 'One more' && git push -q origin HEAD:refs/heads/aside")
+            git = review.repository.git
+            git.run("update-ref", "refs/heads/work", git.resolve("refs/heads/aside"))
+        if len(heads) > 1:
+            yield Finding("What is this one for?")
+
+    monkeypatch.setattr(reviewers, "RULES", {"slowly": RULES.pop("slowly")})
+    desk.sh("git switch -qc work && git commit -q --allow-empty -m 'The first one'")
+    mr = ask(desk)
+    assert "could not react" not in str(mr.record["discussion"])
+    assert mr.record["approvals"] == []
+    assert (len(heads) > 1) == (meanwhile == "push")
+
+
 def test_a_rule_that_is_unknown_or_fails_is_told_and_the_rest_goes_on(tmp_path, monkeypatch):
     desk = make(tmp_path, "no-such-rule")
     desk.change()

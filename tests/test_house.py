@@ -166,7 +166,7 @@ def bare_machine(tmp_path: Path):
     tools.mkdir()
     (tmp_path / ".ci").mkdir()
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
-    for tool in ("dirname", "env"):
+    for tool in ("dirname", "env", "rm"):
         (tools / tool).symlink_to(shutil.which(tool))
 
     def start(**stand_ins: str):

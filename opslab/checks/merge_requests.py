@@ -338,7 +338,8 @@ def _alert_is_sent(trial: Trial, repository: Repository) -> None:
     if any(Path(name).suffix == ".env" or ".env." in name for name in names):
         # There is an example of it: then each machine has a config.env of its own, which stays out of the repository.
         (script.parent / leak.CONFIG).write_text(f"export AWS_PROFILE={leak.BOT}\n")
-    done = trial.run(["bash", "alerts/alert.sh", "the feed is late"], home=home)
+    # It calls the aws CLI, which may take its time on a busy laptop.
+    done = trial.run(["bash", "alerts/alert.sh", "the feed is late"], home=home, limits=Limits(seconds=60))
     if done.code:
         raise Miss("alert.sh of main sends nothing in a fresh clone. Who is it now that config.env is gone? The profile alert-bot: export AWS_PROFILE=alert-bot", tried="./alert.sh 'the feed is late', in a fresh clone", got=shorten(done.err.strip() or done.out, lines=3), wanted="a message in the queue", name="alert-broken")  # fmt: skip
 

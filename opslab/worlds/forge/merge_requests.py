@@ -56,6 +56,10 @@ class Commit:
     subject: str
 
 
+class Outdated(ForgeError):
+    """There are newer commits than those that were looked at."""
+
+
 class NotMergeable(ForgeError):
     """It cannot be merged yet. `blockers` says why, one by one."""
 
@@ -190,13 +194,16 @@ class MergeRequest:
 
     # -- what is decided
 
-    def approve(self, by: str = "") -> None:
-        """Approve the newest commit. Authors cannot approve their own merge request."""
+    def approve(self, by: str = "", *, head: str = "") -> None:
+        """Approve the newest commit. Authors cannot approve their own merge request.
+
+        head: the commit that was looked at; Outdated is raised where it is not the newest any more.
+        """
         by = self.repository.user(by)
         with self._opened() as record:
             if by == record["author"]:
                 raise ForgeError(f"{by} opened this merge request: authors cannot approve their own. Ask a colleague.")
-            self._must_be_current(record)
+            self._must_be_current(record, head)
             if all(one["by"] != by for one in record["approvals"]):
                 record["approvals"].append({"by": by, "at": state.now(), "head": record["head"]})
                 state.say(record, "event", by, "approved this merge request")
@@ -465,9 +472,10 @@ class MergeRequest:
                 raise ForgeError(f"Merge request !{self.number} is already {record['state']}.")
             yield record
 
-    def _must_be_current(self, record: Record) -> None:
-        if self.git.resolve(f"refs/heads/{record['source']}") not in (record["head"], None):
-            raise ForgeError(f"{record['source']} has just got new commits. Look at them first.")
+    def _must_be_current(self, record: Record, head: str = "") -> None:
+        newest = self.git.resolve(f"refs/heads/{record['source']}")
+        if newest not in (record["head"], None) or head not in (record["head"], ""):
+            raise Outdated(f"{record['source']} has just got new commits. Look at them first.")
 
 
 def _listed(names: list[str]) -> str:

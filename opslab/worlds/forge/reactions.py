@@ -112,11 +112,12 @@ def wait(repository: Repository, *, tell: Callable[[str], None] | None = None, q
         # After the look at the lock: what was said until then is told, also when it was the last.
         size = progress.stat().st_size if progress.exists() else 0
         if size != seen:
-            with progress.open(encoding="utf-8", errors="replace") as file:
+            with progress.open("rb") as file:
                 file.seek(seen if size > seen else 0)
-                for line in file.read().splitlines():
+                for line in file.read().decode("utf-8", "replace").splitlines():
                     if tell:
                         tell(line)
+                size = file.tell()  # it may have grown since
         if free and not waiting:
             return 0
         if size != seen or waiting != left or not free:
@@ -204,7 +205,8 @@ class Worker:
         while not self._stop.wait(self.every):
             try:
                 if first or self.forge.waiting():
-                    self.forge.react(**self.more)
+                    # Whoever only looks whether somebody is at work holds the lock for a moment.
+                    self.forge.react(patience=5 if first else 0, **self.more)
                 first = False
             except Exception:  # a repository that is being reset under us
                 log.exception("the forge could not react")

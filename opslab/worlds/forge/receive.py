@@ -159,12 +159,15 @@ def after_push(
     by = by or store.forge()["default_user"]
     wanted, pipeline, wrong = parse_options(options)
     said = [framed("WARNINGS: " + "; ".join(wrong))] if wrong else []
+    git = Git(store.repository)
     with store.locked():
         for old, new, ref in changes:
             if not ref.startswith("refs/heads/"):
                 continue
             branch = ref.removeprefix("refs/heads/")
-            said += _after_branch(store, branch, new, wanted, options, by, pipeline)
+            # As it is now: of two pushes that come at once, the first one's hook may be the last to get here.
+            there = git.resolve(ref) or new
+            said += _after_branch(store, branch, there, wanted, options, by, pipeline)
             store.emit("push", branch=branch, old=old, new=new, by=by, **pipeline)
     return said
 

@@ -205,10 +205,7 @@ def settle(folder: Path) -> None:
     for path, text in wanted.items():
         if path.is_symlink() or not path.is_file() or path.read_bytes() != text.encode():
             path.parent.mkdir(exist_ok=True)
-            fresh = path.with_name(f".new-{path.name}")
-            fresh.write_text(text, encoding="utf-8")
-            fresh.chmod(0o755 if path.name in HOOKS else 0o644)
-            fresh.replace(path)
+            state.write_text(path, text, 0o755 if path.name in HOOKS else 0o644)
     for name in ("info/attributes", "objects/info/alternates", "config.worktree"):
         (folder / name).unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ can be convinced by a reason. When nothing is left, they approve. A draft is nob
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import re
@@ -25,7 +26,7 @@ from typing import Any
 
 from opslab.worlds.forge import diff
 from opslab.worlds.forge.diff import Change, Patch
-from opslab.worlds.forge.merge_requests import Commit, MergeRequest
+from opslab.worlds.forge.merge_requests import Commit, MergeRequest, Outdated
 from opslab.worlds.forge.repository import Repository
 from opslab.worlds.forge.state import OPENED, ForgeError
 
@@ -153,7 +154,11 @@ def review(repository: Repository, number: int, answered: int = 0) -> None:
             continue
         if not repository.git.resolve(f"refs/heads/{record['source']}"):
             continue
-        _look(mr, name, rules, answered)
+        try:
+            _look(mr, name, rules, answered)
+        except ForgeError:
+            if mr.record["state"] == OPENED:  # else it was merged or closed under the reviewer's eyes
+                raise
 
 
 def _look(mr: MergeRequest, name: str, rules: list[str], answered: int) -> None:
@@ -176,7 +181,9 @@ def _look(mr: MergeRequest, name: str, rules: list[str], answered: int) -> None:
     for key, (_, finding) in found.items():
         if key not in threads:
             mr.thread(finding.text, name, path=finding.path, line=finding.line, rule=key)
-    _approve(mr, name)
+    # What has been pushed meanwhile was not looked at. It will be: the push is an event of its own.
+    with contextlib.suppress(Outdated):
+        _approve(mr, name, seen.head)
 
 
 def _still_there(mr: MergeRequest, name: str, item: dict[str, Any], one: Rule, finding: Finding, answered: int) -> None:
@@ -201,13 +208,13 @@ def _still_there(mr: MergeRequest, name: str, item: dict[str, Any], one: Rule, f
         )
 
 
-def _approve(mr: MergeRequest, name: str) -> None:
+def _approve(mr: MergeRequest, name: str, head: str) -> None:
     record = mr.record
     threads = [item for item in record["discussion"] if item["kind"] == "thread" and item["by"] == name]
     failed = any(one["state"] == "failed" for one in mr.statuses(record))
     approved = any(one["by"] == name and one["head"] == record["head"] for one in record["approvals"])
     if all(item["resolved"] for item in threads) and not failed and not approved:
-        mr.approve(name)
+        mr.approve(name, head=head)
 
 
 # ---- the rules -------------------------------------------------------------------------------------------------------

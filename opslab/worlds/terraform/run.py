@@ -257,11 +257,11 @@ class _Follower(threading.Thread):
         rest = b""
         while True:
             over = self._over.wait(0.2)
-            rest += self._file.read(65536)
-            *lines, rest = rest.split(b"\n")
-            for line in lines:
-                if text := line.decode("utf-8", "replace").strip():
-                    self._say(text)
+            while piece := self._file.read(65536):
+                *lines, rest = (rest + piece).split(b"\n")
+                for line in lines:
+                    if text := line.decode("utf-8", "replace").strip():
+                        self._say(text)
             if over:
                 return
             if time.monotonic() - self._last > ALIVE:
