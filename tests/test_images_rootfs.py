@@ -251,7 +251,7 @@ def test_a_file_of_ten_gigabytes(container):
 def test_a_command_that_fills_the_disk(container, monkeypatch):
     monkeypatch.setattr(rootfs, "DISK", 30 * jail.MEGABYTE)
     # The next look is soon after the last, but not at once. And what the disk has left is asked first: where a neighbour frees
-    # some of it meanwhile, it takes more files until it shows.
+    # some of it meanwhile, it shows only when the files are looked at anyway.
     script = "for i in $(seq 60); do dd if=/dev/zero of=/big$i bs=1M count=20 2>/dev/null; sleep 0.2; done; sleep 60"
     assert stopped(container, script) == "its files grew by more than 30 MB"
 

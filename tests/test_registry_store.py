@@ -529,10 +529,12 @@ def test_a_process_that_is_killed_leaves_nothing_half(tmp_path: Path) -> None:
 def test_what_was_begun_and_never_renamed_is_no_blob(store: Store) -> None:
     push(store, "a", "1", b"layer")
     begun = next((store.folder / "blobs/sha256").iterdir()).with_name(f".{'0' * 64}.1234")
-    begun.write_bytes(b"half")
+    others = [store.folder / ".index.json.1234", store.folder / "repositories/.a.json.1234"]
+    for path in (begun, *others):
+        path.write_bytes(b"half")
     assert store.problems() == []
     store.collect(grace=0)
-    assert not begun.exists() and store.problems() == []
+    assert not any(path.exists() for path in (begun, *others)) and store.problems() == []
 
 
 # ---- collecting -----------------------------------------------------------------------------------------------------------------

@@ -390,11 +390,14 @@ class Store:
     @contextlib.contextmanager
     def open_layer(self, layer: Layer) -> Iterator[IO[bytes]]:
         """The archive of a layer, not compressed. Raises StoreError."""
-        with contextlib.ExitStack() as stack:
-            try:
-                yield stack.enter_context(self.layer_file(layer).open("rb"))
-            except FileNotFoundError:
-                raise StoreError(f"the layer {layer.digest} is missing in {self.folder}") from None
+        with self._opened_layer(layer) as file:
+            yield file
+
+    def _opened_layer(self, layer: Layer) -> IO[bytes]:
+        for _ in range(3):  # where the cache is full, another process may just be taking it away
+            with contextlib.suppress(FileNotFoundError):
+                return self.layer_file(layer).open("rb")
+        raise StoreError(f"the layer {layer.digest} is missing in {self.folder}")
 
     def layer_file(self, layer: Layer) -> Path:
         """Where the archive of a layer stands, not compressed."""

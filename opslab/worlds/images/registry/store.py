@@ -39,6 +39,9 @@ from opslab.worlds.images.registry.manifests import Manifest
 MEGABYTE = 1024 * 1024
 PIECE = MEGABYTE
 
+ALONE_SECONDS = 1
+"""So long a request waits for an upload that another one has not quite finished with."""
+
 GRACE_SECONDS = 3600
 """So long a blob without an image, or an upload that nobody continues, is kept by `Store.collect`."""
 
@@ -295,13 +298,10 @@ class Store:
         except (ValueError, OSError):
             raise RegistryError("BLOB_UPLOAD_UNKNOWN", f"There is no upload {names.short(upload)} to {name}.") from None
         with file:
-            if alone:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise RegistryError(
-                        "BLOB_UPLOAD_INVALID", "Somebody else is sending to this upload at this moment.", status=409
-                    ) from None
+            if alone and not _had_alone(file):
+                raise RegistryError(
+                    "BLOB_UPLOAD_INVALID", "Somebody else is sending to this upload at this moment.", status=409
+                )
             yield file
 
     def write(self, name: str, upload: str, pieces: Iterable[bytes | memoryview], at: int | None = None) -> int:
@@ -481,7 +481,8 @@ class Store:
     def keep(self, found: Manifest) -> None:
         """Keep the bytes of a manifest that belongs to no repository here; the next `collect` takes them away."""
         self._room()
-        _replace(self._blob_path(found.digest), found.content)
+        with self._locked():
+            _replace(self._blob_path(found.digest), found.content)
 
     # --- as a whole --------------------------------------------------------------------------------------------------------
 
@@ -551,8 +552,9 @@ class Store:
                     _replace(self._record_path(name), (json.dumps(asdict(record), indent=1) + "\n").encode())
                 else:
                     self._record_path(name).unlink()
-            for path in (self.folder / "repositories").glob(".*"):  # what a process that was killed has begun
-                path.unlink()
+            for folder in (self.folder, self.folder / "repositories"):
+                for path in folder.glob(".*"):  # what a process that was killed has begun
+                    path.unlink()
             for path in (self.folder / "blobs").glob("*/*"):
                 if f"{path.parent.name}:{path.name}" not in kept:
                     found = path.lstat()
@@ -585,7 +587,8 @@ class Store:
 
     def note(self, name: str, text: str) -> None:
         """Write a line into a file of the folder."""
-        _replace(self.folder / name, f"{text}\n".encode())
+        with self._locked():
+            _replace(self.folder / name, f"{text}\n".encode())
 
     def problems(self) -> list[str]:
         """What is wrong in the folder, in words: blobs whose bytes are not those of their name, images that miss something."""
@@ -609,6 +612,19 @@ class Store:
             except RegistryError as error:
                 found.append(f"{name}: {error.message}")
         return found
+
+
+def _had_alone(file: IO[bytes]) -> bool:
+    """Whether the file's lock can be had: where a connection was cut, its thread may hold it for another moment."""
+    until = time.monotonic() + ALONE_SECONDS
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
 
 
 def take(source: str | os.PathLike[str], target: str | os.PathLike[str], limits: Limits = LIMITS) -> Store:

@@ -172,6 +172,10 @@ def ask(question, seconds: float) -> dict:
             json.dump(answer, pipe, default=str)
         os._exit(0)
     os.close(writing)
+    with contextlib.suppress(
+        OSError
+    ):  # whichever of the two comes first; the child may be through with it, or have ended
+        os.setpgid(child, child)
     deadline, text = time.monotonic() + seconds, b""
     while (left := deadline - time.monotonic()) > 0 and len(text) < ANSWER_BYTES:
         if not select.select([reading], [], [], left)[0]:
