@@ -74,7 +74,7 @@ def ask(home: Path, op: str, *, tell: Callable[[str], None] = lambda text: None,
     """
     path = socket_path(home)
     for last_try in (False, True):
-        if op != "hello" or not path.exists():
+        if op != "hello" or last_try or not path.exists():
             _make_sure(home, path)
         try:
             return wire.exchange(path, {"op": op, **arguments}, tell)
@@ -83,7 +83,6 @@ def ask(home: Path, op: str, *, tell: Callable[[str], None] = lambda text: None,
         except (ConnectionError, FileNotFoundError) as error:
             if last_try:
                 raise LabError(f"The lab server of {home} does not answer ({error}). Its log: {_log(home)}") from None
-            path.unlink(missing_ok=True)
 
 
 def _make_sure(home: Path, path: Path) -> None:

@@ -737,6 +737,10 @@ class Server(wire.Server):
         self.ending = False
         super().__init__(path, self.serve)
 
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Whoever comes after "stop" is hung up on, and so starts a successor: this world is closing."""
+        return not self.ending
+
     def shutdown_request(self, request: Any) -> None:
         """Called when a request has been answered. Only now, lest the process ends before whoever said "stop" has the answer."""
         super().shutdown_request(request)

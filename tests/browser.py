@@ -76,7 +76,7 @@ class Course:
     url: str
     said: list[str]
 
-    def stop(self, number: int = signal.SIGINT, seconds: float = 40) -> int:
+    def stop(self, number: int = signal.SIGINT, seconds: float = 90) -> int:
         """End it as Ctrl-C does and return its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number)
@@ -110,7 +110,7 @@ def running(
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             try:
-                process.communicate(timeout=40)
+                process.communicate(timeout=90)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.communicate()

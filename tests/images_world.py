@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import socket
 import sys
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -63,22 +61,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path, store) -> Desk:
     return Desk(tmp_path / "desk", store)
-
-
-@contextlib.contextmanager
-def kept_port() -> Iterator[int]:
-    """A port of the loopback that no neighbour gets as long as the block runs, also when our own server has given it back.
-
-    It is bound all the time, so the system gives it to nobody who takes any that is free; and nobody listens, so to knock is
-    refused. A server that asks for it by its number can have it: servers reuse addresses.
-    """
-    with socket.socket() as keeper:
-        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        keeper.bind(("127.0.0.1", 0))
-        port = keeper.getsockname()[1]
-        if sys.platform != "linux":  # elsewhere, what is bound is taken for everybody
-            keeper.close()
-        yield port
 
 
 def layer_of(store: Store, *items: Item) -> Layer:

@@ -331,7 +331,7 @@ def test_a_script_that_runs_away(number: int, what: str, desk, monkeypatch):
         report = checks.run(task, home, only=[id])
     in_one_line(report)
     assert judged(report)[id] == "stopped"
-    assert report.seconds < 6
+    assert report.seconds < 60
     # Nothing of it is left to disturb what comes next.
     (home / script).write_text(good)
     assert judged(checks.run(task, home, only=[id]))[id] == "met"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from images_world import kept_port
+from patience import kept_port
 
 import opslab
 from opslab import lab, wire

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from images_world import kept_port
+from patience import kept_port
 
 from opslab import checks, jail
 from opslab.checks.pipeline_validation import revenue as check

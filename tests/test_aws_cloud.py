@@ -13,12 +13,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
+from patience import kept_port, until
 
 from opslab import wire
 from opslab.scenarios.iam_roles.names import PLATFORM, PRODUCTION, RAW, STAGING
@@ -43,15 +44,6 @@ def users(aws: Cloud) -> set[str]:
     return {one["UserName"] for one in admin(aws).list_users()["Users"]}
 
 
-def until(condition: Callable[[], object], seconds: float = 60) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def children(running: Host) -> list[psutil.Process]:
     return psutil.Process(running._process.pid).children(recursive=True)
 
@@ -67,15 +59,6 @@ def gone(process: psutil.Process) -> bool:
 def listening(process: psutil.Process) -> set[int]:
     """The ports that a process listens on."""
     return {one.laddr.port for one in process.net_connections("inet") if one.status == "LISTEN"}
-
-
-@contextlib.contextmanager
-def nobody_at(port: int) -> Iterator[None]:
-    """Keep a port that was given back from being given to a neighbour: whoever knocks there is refused."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.bind(("127.0.0.1", port))  # and it does not listen
-        yield
 
 
 # ---- one organisation ---------------------------------------------------------------------------------------------------
@@ -125,7 +108,7 @@ def test_after_its_end_it_is_said_in_one_sentence(warm: Host) -> None:
     with warm.open(SCENARIO) as aws:
         actor = aws.user(STAGING, "administrator")
         assert actor.call("sts", "get_caller_identity").allowed
-    with nobody_at(aws.port):
+    with kept_port(aws.port):  # given back, and whoever knocks is refused
         assert not aws.running
         for call in (
             lambda: aws.ask("why"),

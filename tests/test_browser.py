@@ -22,6 +22,9 @@ pytestmark = [
 
 LESSON = "lessons/00_start_here.ipynb"
 
+# What is expected is waited for; by itself, no longer than 5 seconds.
+expect.set_options(timeout=browser.MINUTE)
+
 
 TRAPS = {
     ".bashrc": "touch {home}/bash-was-here\n",

@@ -41,7 +41,7 @@ class Desk:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=120,
             check=False,
         )
 

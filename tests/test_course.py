@@ -368,8 +368,10 @@ IMPORT = """
 import json, sys, time
 before = time.process_time()
 import opslab
-used = time.process_time() - before
-print(json.dumps({"cpu": used, "modules": sorted(sys.modules)}))
+used, before, total = time.process_time() - before, time.process_time(), 0
+for number in range(1_000_000):
+    total += number
+print(json.dumps({"cpu": used, "loop": time.process_time() - before, "modules": sorted(sys.modules)}))
 """
 
 
@@ -393,4 +395,5 @@ def test_a_kernel_imports_the_course_quickly_and_little_with_it():
     }
     assert heavy.isdisjoint(runs[0]["modules"])
     assert not [name for name in runs[0]["modules"] if within(name, "opslab.checks") or within(name, "opslab.server")]
-    assert min(run["cpu"] for run in runs) < 0.15
+    # Measured by the machine's own speed: it is some 0.03 seconds where the loop takes 0.05.
+    assert min(run["cpu"] / run["loop"] for run in runs) < 3

@@ -142,7 +142,7 @@ def test_a_tool_that_hangs_does_not_hang_the_doctor(tools, monkeypatch):
     started = time.monotonic()
     finding = doctor._tool("git", "debian", least="2.30")
     assert finding.state == "problem"
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
 
 
 def test_a_tool_outside_the_worlds_path_is_said_to_be_there(tools, tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from engine_world import BIN, Desk, cache, linux, program, small
-from images_world import kept_port
+from patience import kept_port
 
 from opslab import jail
 from opslab.worlds import packages, workspace

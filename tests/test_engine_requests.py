@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from engine_world import small
-from images_world import kept_port, tar_of
-from test_registry_http import wait_for
+from images_world import tar_of
+from patience import kept_port, until
 
 from opslab.worlds.images import context
 from opslab.worlds.images.engine import Engine, parcel, server
@@ -161,7 +161,7 @@ def test_who_comes_when_all_are_busy_waits_and_is_told(engine, monkeypatch):
 
     asking = threading.Thread(target=ask)
     asking.start()
-    wait_for(lambda: said)  # only who has come before there is room is told to wait
+    assert until(lambda: said)  # only who has come before there is room is told to wait
     asking.join(0.3)
     assert asking.is_alive() and len(said) == 1 and "busy" in said[0]["err"]
     engine.jobs.release()

@@ -22,8 +22,8 @@ from nbgrader.auth import Authenticator
 from nbgrader.converters import Autograde, NbGraderException
 from nbgrader.coursedir import CourseDirectory
 from nbgrader.exchange import ExchangeFactory
+from patience import until
 from test_03_iam_roles import words
-from test_lab import until
 from traitlets.config import Config, PyFileConfigLoader
 
 from opslab import card, checks, jail

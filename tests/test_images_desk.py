@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from images_world import kept_port
+from patience import kept_port
 
 from opslab import jail
 from opslab.worlds import packages, workspace

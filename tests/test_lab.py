@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from patience import until
 
 import opslab
 from opslab import card, checks, lab, server, wire
@@ -117,15 +118,6 @@ def servers(root: Path) -> list[int]:
     listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,command="], capture_output=True, text=True, check=True)
     wanted = f"-m opslab.server {root}/"
     return [int(line.split()[0]) for line in listed.stdout.splitlines() if wanted in line]
-
-
-def until(condition: Callable, seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 GOOD = r"""#!/usr/bin/env bash
@@ -378,7 +370,7 @@ def test_a_file_that_is_none(course, kind):
         path.symlink_to(to)
     started = time.monotonic()
     report = course.check()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert report["score"] == 0
     assert "root:" not in json.dumps(report)
     path.unlink()
@@ -392,7 +384,7 @@ def test_a_script_that_prints_100_megabytes(course, to):
     course.write("bin/late_feeds.sh", f"#!/bin/bash\nhead -c 100000000 /dev/zero | tr '\\0' x{to}\n")
     started = time.monotonic()
     assert course.say().startswith("It was stopped: it printed more than 1,048,576 bytes.")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     course.write("bin/late_feeds.sh", GOOD)
     assert course.check()["score"] == 3.5
 
@@ -403,7 +395,7 @@ def test_a_script_that_never_ends(course):
     course.write("bin/late_feeds.sh", "#!/bin/bash\ntrap '' TERM\nwhile :; do sleep 1; done\n")
     started = time.monotonic()
     assert course.say().startswith("It was stopped: it was still running after 10 seconds.")
-    assert time.monotonic() - started < 14
+    assert time.monotonic() - started < 20, "one run of ten seconds, not two"
     course.write("bin/late_feeds.sh", GOOD)
     assert course.check()["score"] == 3.5
 
@@ -442,12 +434,12 @@ def test_a_killed_server_is_replaced_by_the_next_call(course):
 @pytest.mark.slow
 def test_a_server_killed_in_the_middle_of_a_check_is_replaced_and_asked_again(course):
     course.open("01")
-    flag = course.home() / "begun"
-    course.write("bin/late_feeds.sh", "#!/bin/bash\nsleep 1.5\n")
+    nap = f"sleep 1.5{os.getpid()}"  # by which this test knows its own among all processes
+    course.write("bin/late_feeds.sh", f"#!/bin/bash\n{nap}\n")
     killed = []
 
     def kill() -> None:
-        if until(lambda: [pid for pid in below(killed_pid) if "sleep" in command(pid)]):
+        if until(lambda: [pid for pid in below(killed_pid) if nap in command(pid)]):
             os.kill(killed_pid, signal.SIGKILL)
             killed.append(killed_pid)
 
@@ -456,11 +448,11 @@ def test_a_server_killed_in_the_middle_of_a_check_is_replaced_and_asked_again(co
     thread.start()
     report = course.check()
     thread.join()
-    assert killed, flag
+    assert killed
     assert report["task"] == "1.2"
     assert course.pid() != killed_pid
     assert json.loads((course.state / "progress.json").read_text())["1.2"]["tries"] == 1
-    assert until(lambda: not [pid for pid in below(1) if "sleep 1.5" in command(pid)])
+    assert until(lambda: not [pid for pid in below(1) if nap in command(pid)])
 
 
 def below(pid: int) -> list[int]:
@@ -530,6 +522,26 @@ def test_stop_and_nothing_to_stop(course):
     course.still_works()
 
 
+def test_whoever_comes_after_the_stop_is_not_served_by_a_world_that_closes(monkeypatch, tmp_path):
+    """However late the server's own thread is with ending it."""
+    late = threading.Event()
+    monkeypatch.setattr(server.Server, "shutdown", lambda self: late.wait(60) and wire.Server.shutdown(self))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "s"
+        arguments = (str(tmp_path / "home"), str(tmp_path / "state"), str(path))
+        thread = threading.Thread(target=server.main, args=arguments, daemon=True)
+        thread.start()
+        assert until(path.exists)
+        assert wire.exchange(path, {"op": "hello"}, seconds=60)
+        assert wire.exchange(path, {"op": "stop"}, seconds=60) == {}
+        for op in ("hello", "stop"):
+            with pytest.raises(ConnectionError):
+                wire.exchange(path, {"op": op}, seconds=60)
+        late.set()
+        thread.join(60)
+        assert not thread.is_alive() and not path.exists()
+
+
 @pytest.mark.parametrize("what", ["desk", "socket"])
 def test_a_server_ends_when_nobody_can_use_it_any_more(course, monkeypatch, tmp_path, what):
     """With the waiting times of a minute cut short."""
@@ -543,7 +555,8 @@ def test_a_server_ends_when_nobody_can_use_it_any_more(course, monkeypatch, tmp_
     monkeypatch.setattr(server.time, "sleep", sleep)
     home = tmp_path / "home"
     path = Path(tempfile.gettempdir()) / "t.sock"
-    thread = threading.Thread(target=server.main, args=(str(home), str(tmp_path / "state"), str(path)))
+    arguments = (str(home), str(tmp_path / "state"), str(path))
+    thread = threading.Thread(target=server.main, args=arguments, daemon=True)
     thread.start()
     assert until(path.exists)
     home.mkdir()
@@ -555,7 +568,7 @@ def test_a_server_ends_when_nobody_can_use_it_any_more(course, monkeypatch, tmp_
     else:
         path.unlink()
         path.write_text("of a successor")
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     assert path.exists() == (what == "socket")
     path.unlink(missing_ok=True)
@@ -581,7 +594,7 @@ def kernel(course: Course, code: str = KERNEL) -> subprocess.Popen[str]:
 
 def test_two_kernels_at_once_share_one_server(course):
     kernels = [kernel(course) for _ in range(4)]
-    said = [one.communicate(timeout=60) for one in kernels]
+    said = [one.communicate(timeout=120) for one in kernels]
     assert [err for _, err in said] == [""] * 4
     assert all(out.endswith("checked\n") for out, _ in said)
     assert sum("Your desk is ready" in out for out, _ in said) == 1
@@ -590,10 +603,10 @@ def test_two_kernels_at_once_share_one_server(course):
 
 
 def test_a_restarted_kernel_finds_the_same_desk_and_the_same_server(course):
-    out, _ = kernel(course, KERNEL + "\nopen('mine', 'w').write('kept')").communicate(timeout=60)
+    out, _ = kernel(course, KERNEL + "\nopen('mine', 'w').write('kept')").communicate(timeout=120)
     assert "Your desk is ready" in out
     pid = servers(course.root)
-    out, _ = kernel(course, KERNEL + "\nprint(open('mine').read())").communicate(timeout=60)
+    out, _ = kernel(course, KERNEL + "\nprint(open('mine').read())").communicate(timeout=120)
     assert "as you left it" in out
     assert out.endswith("kept\n")
     assert servers(course.root) == pid
@@ -601,7 +614,7 @@ def test_a_restarted_kernel_finds_the_same_desk_and_the_same_server(course):
 
 def test_a_command_in_a_cell_reaches_the_server_of_the_notebook(course):
     code = "import opslab, subprocess; opslab.open('00'); print(subprocess.run(['opslab', 'check', '0.1'], capture_output=True, text=True))"
-    out, err = kernel(course, code).communicate(timeout=60)
+    out, err = kernel(course, code).communicate(timeout=120)
     assert "0.1 · Put your name on the desk: 0 of 1 points" in out, err
     assert len(servers(course.root)) == 1
 
@@ -655,7 +668,7 @@ def test_a_request_that_makes_no_sense_gets_one_line(course, line):
     pid = course.pid(ZERO)
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(lab.socket_path(course.home(ZERO))))
-        client.settimeout(10)
+        client.settimeout(60)
         with contextlib.suppress(OSError):  # it hangs up on what is too long
             client.sendall(line)
             client.shutdown(socket.SHUT_WR)
@@ -898,7 +911,7 @@ class Aws:
 
     def cli(self, *words: str, command: str = "aws") -> subprocess.CompletedProcess[str]:
         """The aws CLI in this process's environment, which after `open` is that of the kernel."""
-        return subprocess.run([command, *words], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run([command, *words], capture_output=True, text=True, timeout=120, check=False)
 
     def plain_cli(self, *words: str) -> subprocess.CompletedProcess[str]:
         """The same as it is installed, without what the world has in front of it."""
@@ -907,6 +920,12 @@ class Aws:
     def processes(self) -> list[psutil.Process]:
         """The host of organisations, and what is below it, of the server of this desk."""
         return psutil.Process(self.course.pid(THREE)).children(recursive=True)
+
+    def kill(self, who: int) -> None:
+        """Kill one of them, and wait until it is gone. 0: the host, which takes its organisations along. 1: that of this desk."""
+        below = self.processes()
+        below[who].kill()
+        assert until(lambda: ended(below if who == 0 else below[who : who + 1]))
 
 
 @pytest.fixture
@@ -955,7 +974,7 @@ def test_open_makes_aws_reachable_and_a_restart_is_not_noticed(course, aws):
     before = cached.read_text()
     below = aws.processes()
     assert lab.stop(course.home(THREE))
-    assert until(lambda: not [one for one in below if one.is_running()]), "nothing is left when the server has ended"
+    assert until(lambda: ended(below)), "nothing is left when the server has ended"
     assert aws.plain_cli(*read).returncode != 0
     opslab.open("03")
     assert aws.port == port
@@ -974,22 +993,26 @@ def test_after_an_accident_the_next_call_brings_aws_back_with_all_changes(course
         (1, lambda: opslab.open("03")),
         (0, lambda: course.refused(opslab.why)),
     ):
-        psutil.Process(course.pid(THREE)).children(recursive=True)[who].kill()
-        assert until(lambda: not listening(port))
+        aws.kill(who)
         call()
         assert aws.port == port
         assert "one" in aws.users()
+    below = aws.processes()
     os.kill(course.pid(THREE), signal.SIGKILL)
-    assert until(lambda: not listening(port))
+    assert until(lambda: ended(below))
     course.check("3.2")
     assert aws.port == port and "one" in aws.users()
     aws.create("two")
     assert {"one", "two"} <= aws.users()
 
 
-def listening(port: int) -> bool:
-    with socket.socket() as knock:
-        return knock.connect_ex(("127.0.0.1", port)) == 0
+def ended(processes: list[psutil.Process]) -> bool:
+    """Whether none of them does anything any more. Their port tells less: a neighbour may have got it in the meantime."""
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.is_running() and one.status() != psutil.STATUS_ZOMBIE:
+                return False
+    return True
 
 
 @pytest.mark.slow
@@ -1115,7 +1138,7 @@ def test_two_that_draw_a_seed_at_once_come_to_the_same(tmp_path, monkeypatch):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(drawn) == 20 and len(set(drawn)) == 1
 
 

@@ -208,12 +208,22 @@ def lab_process(course: browser.Course) -> psutil.Process:
 
 
 def gone(processes: list[psutil.Process]) -> bool:
-    """Whether all of them end within 10 seconds. What does not is killed, so that a failure leaves nothing behind."""
-    _, alive = psutil.wait_procs(processes, timeout=10)
-    left = [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    """Whether all of them end within a minute. What does not is killed, so that a failure leaves nothing behind."""
+    deadline = time.monotonic() + 60
+    while (left := [process for process in processes if alive(process)]) and time.monotonic() < deadline:
+        time.sleep(0.02)
     for process in left:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     return not left
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it runs: not as a zombie, which wait_procs would wait for where nobody collects them."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture(scope="module")
@@ -295,11 +305,11 @@ def test_a_second_start_says_where_the_first_one_is(shared):
     course, _, root, _ = shared
     started = time.monotonic()
     again = subprocess.run(
-        browser.LEARN, env={**os.environ, "OPSLAB_COURSE_ROOT": str(root)}, capture_output=True, text=True, timeout=60, check=False
+        browser.LEARN, env={**os.environ, "OPSLAB_COURSE_ROOT": str(root)}, capture_output=True, text=True, timeout=120, check=False
     )  # fmt: skip
     assert again.returncode == 0 and again.stderr == ""
     assert "already running" in again.stdout and course.url in again.stdout
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < launch.READY_SECONDS, "it does not wait for another one to come up"
     assert len(psutil.Process(course.process.pid).children()) == 1
 
 
@@ -332,7 +342,7 @@ def test_its_end_is_the_end_of_all_that_it_started(course, number):
 def test_shutting_down_from_the_menu_ends_it_too(course):
     with browser.running(course) as running:
         Api(running).ask("api/shutdown", {})
-        assert running.process.wait(30) == 0
+        assert running.process.wait(90) == 0
 
 
 @pytest.mark.slow
@@ -343,12 +353,12 @@ def test_after_a_hard_end_the_next_start_finds_the_jupyterlab_that_is_left(cours
             running.process.kill()
             running.process.wait()
             again = subprocess.run(
-                browser.LEARN, env={**os.environ, "OPSLAB_COURSE_ROOT": str(course)}, capture_output=True, text=True, timeout=60, check=False
+                browser.LEARN, env={**os.environ, "OPSLAB_COURSE_ROOT": str(course)}, capture_output=True, text=True, timeout=120, check=False
             )  # fmt: skip
             assert again.returncode == 0 and running.url in again.stdout
         finally:
             left.terminate()
-            left.wait(30)
+            left.wait(60)
 
 
 def test_a_layout_that_is_there_stays_unless_it_is_damaged_and_a_lesson_can_be_asked_for(course):
@@ -380,12 +390,13 @@ def shell(*arguments: str, **env: str) -> Iterator[pexpect.spawn]:
         env={**os.environ, **SECRETS, **env},
         encoding="utf-8",
         dimensions=(30, 200),
-        timeout=20,
+        timeout=60,
     )
     try:
         yield child
     finally:
-        child.close(force=True)
+        with contextlib.suppress(pexpect.ExceptionPexpect):  # killed, and on a busy machine still dying
+            child.close(force=True)
 
 
 def test_the_shell_says_where_it_is_and_has_the_worlds_environment(course):

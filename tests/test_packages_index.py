@@ -17,11 +17,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from images_world import kept_port
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 from packaging.version import Version
+from patience import kept_port
 
 from opslab.worlds import packages
 from opslab.worlds.packages import catalogue, simple

@@ -129,6 +129,7 @@ def wheel_of(name: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # it installs and compiles all packages, maybe beside other tests
 def test_setup_makes_the_environment_once_and_again_after_a_move(clone: Path, tmp_path: Path):
     wheels = tmp_path / "wheels"
     wheels.mkdir()

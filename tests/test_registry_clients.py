@@ -14,7 +14,8 @@ from pathlib import Path
 
 import oras.client
 import pytest
-from test_registry_http import Client, wait_for
+from patience import until
+from test_registry_http import Client
 from test_registry_store import CONFIG, LAYER, descriptor, digest, image
 
 from opslab import jail
@@ -251,7 +252,7 @@ def test_a_push_that_is_killed_can_be_done_again(desk: Desk, tmp_path: Path, mon
     desk.run(" ".join(command))
     assert desk.run(f"{INSPECT} docker://{place}") == known
     # The thread that the killed one had keeps its upload until it has seen that nothing more comes.
-    wait_for(lambda: store.collect(grace=0) and not uploads.exists())
+    assert until(lambda: store.collect(grace=0) and not uploads.exists())
     assert store.problems() == [] and store.manifest("big/image", "1").digest == known
 
 

@@ -12,13 +12,13 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
-from images_world import kept_port
+from patience import kept_port, until
 from test_registry_store import EMPTY, descriptor, digest, image, index
 
 from opslab import jail
@@ -240,13 +240,6 @@ def test_pieces_out_of_order_are_refused_and_say_where_to_go_on(ana: Client) -> 
     assert ana("PATCH", place, b"67", Content_Range="5-6").headers["Range"] == "0-6"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.01)
-
-
 def go_on(client: Client, place: str, content: bytes, at: int) -> Reply:
     """Send the rest of an upload that was cut off. Its thread may still have it for a moment: only then, ask again."""
     until = time.monotonic() + 60
@@ -262,7 +255,7 @@ def test_a_push_that_is_cut_off_goes_on_where_it_was(ana: Client, registry: Regi
     with socket.create_connection(("127.0.0.1", registry.port)) as line:
         head = f"PATCH {place} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n"
         line.sendall(f"{head}Authorization: {ana.headers['Authorization']}\r\n\r\n".encode() + content[:200_000])
-    wait_for(lambda: ana("GET", place).headers["Range"] == "0-199999")
+    assert until(lambda: ana("GET", place).headers["Range"] == "0-199999")
     assert ana("HEAD", f"/v2/clicks/app/blobs/{digest(content)}").status == 404
     rest = go_on(ana, place, content[200_000:], 200_000)
     assert (rest.status, rest.headers["Range"]) == (202, "0-299999")
@@ -276,7 +269,7 @@ def test_a_body_that_is_cut_off_is_never_a_blob(ana: Client, registry: Registry)
     with socket.create_connection(("127.0.0.1", registry.port)) as line:
         head = f"PUT {place}?digest={digest(b'half')} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8\r\n"
         line.sendall(f"{head}Authorization: {ana.headers['Authorization']}\r\n\r\nhalf".encode())
-    wait_for(lambda: ana("GET", place).headers["Range"] == "0-3")
+    assert until(lambda: ana("GET", place).headers["Range"] == "0-3")
     assert ana("GET", f"/v2/clicks/app/blobs/{digest(b'half')}").error == (404, "BLOB_UNKNOWN")
 
 
@@ -577,7 +570,7 @@ def test_the_slow_are_hung_up_on(registry: Registry, root: Client, monkeypatch: 
     assert raw(registry, head(root, "PATCH", place, "Content-Length: 100000"), b"a few bytes") == b""
     assert time.monotonic() - started < 25, "it is 30 seconds for each of them otherwise"
     monkeypatch.undo()  # on a busy machine an honest request takes its time, too
-    wait_for(lambda: root("GET", place).headers["Range"] == "0-10")  # what came is kept
+    assert until(lambda: root("GET", place).headers["Range"] == "0-10")  # what came is kept
 
     def trickle() -> Iterator[bytes]:
         for _ in range(500):
@@ -656,7 +649,7 @@ def test_it_can_be_closed_in_the_middle_and_opened_again(tmp_path: Path) -> None
         place = nobody.start("a")
         line = socket.create_connection(("127.0.0.1", port))
         line.sendall(f"PATCH {place} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8\r\n\r\nhalf".encode())
-        wait_for(lambda: nobody("GET", place).headers["Range"] == "0-3")
+        assert until(lambda: nobody("GET", place).headers["Range"] == "0-3")
         registry.close()
         line.close()
         with Registry(Team(tmp_path, None), port=port):

@@ -140,8 +140,9 @@ class Terminal:
 
     def press(self, *keys: str, patience: float = 8.0) -> Terminal:
         """Press keys by name, quickly one after the other: TAB, ENTER, UP, DOWN, CTRL-C, -D, -E, -L, -R, -U."""
+        start = self._count
         self._child.send("".join(KEYS[key] for key in keys))
-        return self.settle(patience=patience)
+        return self.settle(patience=patience, after=start)
 
     def run(self, command: str, patience: float = 10.0) -> str:
         """Type a command, press ENTER, wait until bash reads the keyboard again; returns what came in between.
