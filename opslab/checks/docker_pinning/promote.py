@@ -191,7 +191,7 @@ def repository(trial: Trial) -> None:
     tried = f"aws ecr describe-repositories --repository-names {promote.REPOSITORY}"
     kind = ours.get("encryptionConfiguration", {}).get("encryptionType")
     if kind != "KMS":
-        raise Miss("This repository is encrypted in another way than the platform team asks for. That can be chosen only when a repository is made: delete it (aws ecr delete-repository --force, with what is in it), and make it again.", tried=tried, got=f"encryptionType: {kind}", wanted="encryptionType: KMS", name="other-encryption")  # fmt: skip
+        raise Miss("This repository is encrypted in another way than the platform team asks for. That can be chosen only when a repository is made: delete it (aws ecr delete-repository --force --repository-name data/loader, with what is in it), and make it again.", tried=tried, got=f"encryptionType: {kind}", wanted="encryptionType: KMS", name="other-encryption")  # fmt: skip
     if ours.get("imageTagMutability") != "IMMUTABLE":
         raise Miss("In this repository a tag can be moved, as 1.4 was in the team's: aws ecr put-image-tag-mutability.", tried=tried, got=f"imageTagMutability: {ours.get('imageTagMutability')}", wanted="imageTagMutability: IMMUTABLE", name="mutable-tags")  # fmt: skip
     if not ours.get("imageScanningConfiguration", {}).get("scanOnPush"):
@@ -226,7 +226,7 @@ def _instead(trial: Trial, there: dict[str, list[str]]) -> tuple[str, str]:
     if not there:
         return "The repository is empty: nothing was promoted yet.", "nothing-there"
     if "moved" in pushed_here:
-        return "That is what the tag 1.4 names today, and not what staging has tested: somebody has pushed to it on Tuesday evening. A digest cannot be moved. Take it out again (aws ecr batch-delete-image --image-ids imageTag=1.4), and bring the tested one.", "moved-tag"  # fmt: skip
+        return "That is what the tag 1.4 names today, and not what staging has tested: somebody has pushed to it on Tuesday evening. A digest cannot be moved. Take it out again (aws ecr batch-delete-image --repository-name data/loader --image-ids imageTag=1.4), and bring the tested one.", "moved-tag"  # fmt: skip
     if "arm" in pushed_here:
         return "That is the same version for another kind of processor (arm64). The manifest is another one, so the digest is, too; staging has not run it, and production cannot.", "other-platform"  # fmt: skip
     if "other" in pushed_here:

@@ -38,8 +38,19 @@ forty = module.task(
 ENOUGH = 0.9
 """The share of findings that have to be right in all four columns, and of lines that have to be findings."""
 
+FEW = 3
+"""So many files that are harmless, and no more, are named one by one."""
+
 GREP = re.compile(r"privileged['\"]?\s*[:=]\s*true")
 """What a search for `privileged: true` finds."""
+
+BUILDERS = re.compile(r"^\s*(?:\S*/)?(buildah|kaniko|executor|podman|buildctl|nerdctl)\b", re.MULTILINE)
+"""Commands that build without a daemon elsewhere."""
+
+RED_TEST = (
+    "\n\nclass OfTheCheck(unittest.TestCase):\n    def test_that_fails(self):\n        self.fail('a test that fails')\n"
+)
+TESTS = "test_labels.py"
 
 SHA = "5c0ffee1"
 LIMITS = jail.Limits(seconds=60, cpu=60)
@@ -127,13 +138,18 @@ def files(trial: Trial) -> None:
     right = {one.file for one in _truth(trial)}
     tried, got = f"compare the files of ~/{name} with the manifests", f"{len(named)} files"
     if unknown := sorted(named - made.files.keys()):
-        raise Miss("That is no path below ~/runners.", tried=tried, got=unknown[0], wanted=f"such as {next(iter(made.files))}", name="no-such-file")  # fmt: skip
+        raise Miss("That is none of the manifests below ~/runners.", tried=tried, got=unknown[0], wanted=f"such as {next(iter(made.files))}", name="no-such-file")  # fmt: skip
     missing, extra = right - named, sorted(named - right)
     if missing and named == {file for file, text in made.files.items() if GREP.search(text)}:
         raise Miss("These are the files in which a search finds “privileged: true”. Some of them are harmless, and most of what is privileged does not say it so. Read what the fields mean.", tried=tried, got=got, wanted="what is privileged as it runs", name="only-grep")  # fmt: skip
     if extra:
-        why = next((one.why for one in made.decoys if one.file == extra[0]), "nothing in it is privileged")
+        harmless = {one.file: one.why for one in reversed(made.decoys)}
+        shown = next((file for file in extra if file in harmless), extra[0]) if len(extra) > FEW else extra[0]
+        why = harmless.get(shown, "nothing in it is privileged")
         kind = next((kind for part, kind in HARMLESS if part in why), "false-alarm")
+        if len(extra) > FEW:
+            # Whoever names them all to be told one after the other which it is not has not looked at any.
+            raise Miss(f"{len(extra)} of the files that you name are harmless. Of one of them, for instance: {why}.", tried=tried, got=got, wanted="what is privileged as it runs, and no other", name="many-harmless")  # fmt: skip
         count = f" ({len(extra)} files are named that are harmless.)" if len(extra) > 1 else ""
         raise Miss(f"{extra[0]} only looks privileged: {why}.{count}", tried=tried, got=extra[0], wanted="not in the answer", name=kind)  # fmt: skip
     if missing:
@@ -198,17 +214,29 @@ def builds(trial: Trial) -> None:
     except PipelineError as error:
         raise Miss("The new runners do not take your pipeline.", tried=f"read ~/{path}", got=str(error), wanted="a pipeline", name="no-pipeline") from None  # fmt: skip
     with Desk(trial.folder(), seed=trial.seed) as desk:
-        _run(trial, file, desk)
+        if failed := _run(trial, file, desk):
+            raise failed
+        try:
+            desk.store.find(f"{scenario.IMAGE}:{SHA}")
+        except ImageNotFound:
+            raise Miss(f"The pipeline is green, and there is no image {scenario.IMAGE}:$CI_COMMIT_SHORT_SHA. Green is not built.", tried="run the pipeline, and look for the image", got=", ".join(desk.store.tags()), wanted=f"{scenario.IMAGE}:{SHA}", name="builds-nothing") from None  # fmt: skip
+        if not _run(trial, file, desk, test=RED_TEST):
+            raise Miss("The pipeline does not test any more: with a test that fails it is as green as before. Is the job gone, may it fail (allow_failure), or is its exit code lost (|| true)?", tried=f"the pipeline, with one more test in {TESTS}, which fails", got="all jobs succeed", wanted="a job that fails", name="tests-nothing")  # fmt: skip
 
 
-def _run(trial: Trial, file: PipelineFile, desk: Desk) -> None:
-    """Run the jobs of a pipeline in order, each in a clean checkout, as the forge's runner does, and look for the image."""
+def _run(trial: Trial, file: PipelineFile, desk: Desk, test: str = "") -> Miss | None:
+    """Run the jobs of a pipeline in order, each in a clean checkout, as the forge's runner does; what to say of the first that fails.
+
+    test: is added to the project's tests.
+    """
     given = {"CI": "true", "CI_COMMIT_BRANCH": "main", "CI_COMMIT_REF_NAME": "main", "CI_DEFAULT_BRANCH": "main", "CI_COMMIT_SHA": SHA * 5, "CI_COMMIT_SHORT_SHA": SHA, "CI_PIPELINE_SOURCE": "push", "CI_PROJECT_NAME": scenario.PROJECT}  # fmt: skip
     for job in sorted(file.jobs, key=lambda job: file.stages.index(job.stage)):
         if job.when({**given, **file.variables}) == "never":
             continue
         home = trial.folder()
         scenario.put_project(home / scenario.PROJECT)
+        with (home / scenario.PROJECT / TESTS).open("a") as tests:
+            tests.write(test)
         there = f"{pipeline.BUILDS}/{scenario.PROJECT}" if jail.bubblewrap() else str(home / scenario.PROJECT)
         seen = pipeline.BUILDS if jail.bubblewrap() else str(home)
         variables = pipeline.expanded(given, {"CI_JOB_NAME": job.name, "CI_PROJECT_DIR": there}, file.variables, job.variables)  # fmt: skip
@@ -227,9 +255,11 @@ def _run(trial: Trial, file: PipelineFile, desk: Desk) -> None:
         )
         if (done.code or done.stopped) and not job.allow_failure:
             asks = "DOCKER_HOST" in variables or "DOCKER_TLS_VERIFY" in variables
-            say = "The pipeline still says where the docker daemon is, and there is none any more. The new runners know where their builder is." if asks else f"The job {job.name} fails on the new runners."  # fmt: skip
-            raise Miss(say, tried=f"the job {job.name}", got=done.stopped or short(done.out + done.err).strip()[-600:], wanted="a job that succeeds", name="asks-the-daemon" if asks else "job-fails")  # fmt: skip
-    try:
-        desk.store.find(f"{scenario.IMAGE}:{SHA}")
-    except ImageNotFound:
-        raise Miss(f"The pipeline is green, and there is no image {scenario.IMAGE}:$CI_COMMIT_SHORT_SHA. Green is not built.", tried="run the pipeline, and look for the image", got=", ".join(desk.store.tags()), wanted=f"{scenario.IMAGE}:{SHA}", name="builds-nothing") from None  # fmt: skip
+            other = BUILDERS.search(pipeline.script(job))
+            say, kind = f"The job {job.name} fails on the new runners.", "job-fails"
+            if asks:
+                say, kind = "The pipeline still says where the docker daemon is, and there is none any more. The new runners know where their builder is.", "asks-the-daemon"  # fmt: skip
+            elif other:
+                say, kind = f"These runners have no {other[1]}. Their builder without a daemon is used by docker's client: docker build, docker run (~/{scenario.FOLDER}/README.md).", "another-builder"  # fmt: skip
+            return Miss(say, tried=f"the job {job.name}", got=done.stopped or short(done.out + done.err).strip()[-600:], wanted="a job that succeeds", name=kind)  # fmt: skip
+    return None

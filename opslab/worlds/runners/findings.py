@@ -14,15 +14,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 REASONS = {
-    "privileged": "The container runs with privileged: true: it may do to the machine what root may.",
+    "privileged": "The container runs with privileged: true: it may do to the machine what root may. Or a runner gives that to its jobs or their services.",
     "capability": "It gets a capability that opens the machine: any but those of Pod Security's baseline.",
     "host-namespace": "It shares the machine's network, processes or IPC (hostNetwork, hostPID, hostIPC).",
     "runtime-socket": "It can talk to the container runtime of the machine (docker.sock), and start whatever it likes.",
-    "host-path": "It sees a folder of the machine.",
+    "host-path": "It sees a folder of the machine, and not only the one that its job works in.",
     "escalation": "Its programs may gain rights that it did not start with (allowPrivilegeEscalation: true).",
     "proc-mount": "It sees all of /proc, with what is hidden otherwise (procMount: Unmasked).",
     "unconfined": "No seccomp or AppArmor profile holds it back (Unconfined).",
-    "docker-in-docker": "A docker daemon runs beside the job. It needs a privileged runner, with TLS or without.",
+    "docker-in-docker": "In a pipeline, a docker daemon runs beside the job, as a service. It needs a privileged runner, with TLS or without.",
 }
 """Why something counts as privileged. The names are the answers of a learner."""
 
