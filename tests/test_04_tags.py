@@ -157,6 +157,11 @@ def test_messages_in_each_form_and_addresses_with_quotes(text, tmp_path):
     assert done.returncode == 1
 
 
+def test_a_message_may_be_the_same_for_everything(tmp_path):
+    done = policy(tmp_path, f'{HEAD}deny contains "never" if {{\n\tinput\n}}\n', PLAN)
+    assert (done.stdout.splitlines()[0], done.returncode) == ("FAIL - 0.json - main - never", 1)
+
+
 def test_nothing_is_wrong(tmp_path):
     done = policy(tmp_path, EVERYTHING.replace("TEXT", "one.address"), {"resource_changes": []}, PLAN)
     assert done.returncode == 1 and "2 tests, 1 passed" in done.stdout

@@ -56,7 +56,10 @@ def next_step(mr: MergeRequest) -> str:
         return f"!{number} waits for an approval: what is still asked there?"
     if applied == "failed":
         return f"The apply of !{number} has failed: Atlantis's last comment says why."
-    return f'Planned is not applied: opslab mr comment {number} "atlantis apply"'
+    return (
+        f"Planned is not applied. Does the plan of !{number} do what is to be done, and nothing else? "
+        f'Then: opslab mr comment {number} "atlantis apply"'
+    )
 
 
 def denied(mr: MergeRequest) -> str:

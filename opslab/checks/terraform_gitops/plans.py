@@ -15,7 +15,7 @@ FORM = "answers/plans.txt"
 COUNTS = ("add", "change", "destroy")
 LOSES = "loses_data"
 NOTHING = ("no", "none", "nothing", "n", "-", "false")
-FORMED = "add=1 change=0 destroy=1 loses_data=no"
+FORMED = "add=… change=… destroy=… loses_data=…"
 
 reading = module.task(
     "4.1",

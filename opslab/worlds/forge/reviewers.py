@@ -258,7 +258,10 @@ def title(review: Review) -> Iterator[Finding]:
 def description(review: Review) -> Iterator[Finding]:
     """The description says why."""
     if len(review.record["description"].split()) < 5:
-        yield Finding("What is this for, and how did you check it? Two sentences in the description would help me.")
+        edit = f'opslab mr edit {review.record["number"]} --description "…"'
+        yield Finding(
+            f"What is this for, and how did you check it? Two sentences in the description would help me: {edit}"
+        )
 
 
 @rule("commit-message")

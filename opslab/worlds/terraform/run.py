@@ -260,7 +260,8 @@ class _Follower(threading.Thread):
             while piece := self._file.read(65536):
                 *lines, rest = (rest + piece).split(b"\n")
                 for line in lines:
-                    if text := line.decode("utf-8", "replace").strip():
+                    text = line.decode("utf-8", "replace").strip()
+                    if text and not text.startswith("{"):  # JSON is for programs
                         self._say(text)
             if over:
                 return

@@ -180,6 +180,7 @@ def _steps(facts: Facts) -> tuple[list[Step], str]:
         return steps, f'an apply has failed. Read Atlantis\'s comment; then opslab mr comment {number} "atlantis plan"'
     if facts.threads:
         who = ", ".join(f"#{item['id']} ({item['by']})" for item in facts.threads[:MOST])
+        who += f" and {len(facts.threads) - MOST} more" if len(facts.threads) > MOST else ""
         reply = f'opslab mr comment {number} --reply-to {facts.threads[0]["id"]} "…"'
         return steps, f"answer {who}: with a commit, or with a sentence: {reply}"
     if others := [text for code, text in facts.blockers if code not in ("approval", "threads")]:
