@@ -40,7 +40,9 @@ def tried(tmp_path: Path) -> Callable[..., tuple[int, str]]:
         (tmp_path / "conftest.py").write_text("from again import pytest_sessionfinish\n")
         for name, text in files.items():
             (tmp_path / f"test_{name}.py").write_text(text)
-        start([sys.executable, "-m", "pytest", "-q", "-n", str(workers)], tmp_path)
+        start(
+            [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "--basetemp", str(tmp_path / "base")], tmp_path
+        )
         return start([sys.executable, str(AGAIN), *arguments], tmp_path)
 
     return run
