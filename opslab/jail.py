@@ -448,7 +448,7 @@ class _Watch:
                 self._end(why)
         # A bomb's first shell may be refused a fork and end before anybody has looked.
         if self.process.returncode and at_process_limit(self.process.pid, self.prepared, self.limits):
-            self.stopped = self.stopped or f"it started more than {self.limits.processes} processes"
+            self._end(f"it started more than {self.limits.processes} processes")
         _kill_group(self.process.pid)
         self.prepared.close()
 

@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import psutil
+
 
 def until(condition: Callable[[], object], seconds: float = 60) -> bool:
     """Wait for what must come true by itself, and say whether it did. It ends at once when it does, so a minute costs nothing."""
@@ -17,6 +19,14 @@ def until(condition: Callable[[], object], seconds: float = 60) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def gone(process: psutil.Process) -> bool:
+    """Whether it has ended. A zombie has: it only waits for somebody to take note."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # between the two questions
+        return True
 
 
 @contextlib.contextmanager

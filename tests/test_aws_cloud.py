@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 import pytest
 from botocore.exceptions import ClientError
-from patience import kept_port, until
+from patience import gone, kept_port, until
 
 from opslab import wire
 from opslab.scenarios.iam_roles.names import PLATFORM, PRODUCTION, RAW, STAGING
@@ -46,14 +46,6 @@ def users(aws: Cloud) -> set[str]:
 
 def children(running: Host) -> list[psutil.Process]:
     return psutil.Process(running._process.pid).children(recursive=True)
-
-
-def gone(process: psutil.Process) -> bool:
-    """Whether it has ended. A zombie has: it only waits for somebody to take note."""
-    try:
-        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # between the two questions
-        return True
 
 
 def listening(process: psutil.Process) -> set[int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from patience import until
+from patience import gone, until
 
 import opslab
 from opslab import card, checks, lab, server, wire
@@ -925,7 +925,7 @@ class Aws:
         """Kill one of them, and wait until it is gone. 0: the host, which takes its organisations along. 1: that of this desk."""
         below = self.processes()
         below[who].kill()
-        assert until(lambda: ended(below if who == 0 else below[who : who + 1]))
+        assert until(lambda: all(map(gone, below if who == 0 else below[who : who + 1])))
 
 
 @pytest.fixture
@@ -974,7 +974,7 @@ def test_open_makes_aws_reachable_and_a_restart_is_not_noticed(course, aws):
     before = cached.read_text()
     below = aws.processes()
     assert lab.stop(course.home(THREE))
-    assert until(lambda: ended(below)), "nothing is left when the server has ended"
+    assert until(lambda: all(map(gone, below))), "nothing is left when the server has ended"
     assert aws.plain_cli(*read).returncode != 0
     opslab.open("03")
     assert aws.port == port
@@ -999,20 +999,11 @@ def test_after_an_accident_the_next_call_brings_aws_back_with_all_changes(course
         assert "one" in aws.users()
     below = aws.processes()
     os.kill(course.pid(THREE), signal.SIGKILL)
-    assert until(lambda: ended(below))
+    assert until(lambda: all(map(gone, below)))
     course.check("3.2")
     assert aws.port == port and "one" in aws.users()
     aws.create("two")
     assert {"one", "two"} <= aws.users()
-
-
-def ended(processes: list[psutil.Process]) -> bool:
-    """Whether none of them does anything any more. Their port tells less: a neighbour may have got it in the meantime."""
-    for one in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if one.is_running() and one.status() != psutil.STATUS_ZOMBIE:
-                return False
-    return True
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import collections
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from opslab import jail
 from opslab.checks import Miss, Trial
@@ -47,7 +47,7 @@ GREP = re.compile(r"privileged['\"]?\s*[:=]\s*true")
 BUILDERS = re.compile(r"^\s*(?:\S*/)?(buildah|kaniko|executor|podman|buildctl|nerdctl)\b", re.MULTILINE)
 """Commands that build without a daemon elsewhere."""
 
-FAULT = {"labels.py": (" % 10}", " % 7}")}
+FAULT = "labels.py", " % 10}", " % 7}"
 """A fault in the code of labels that its test sees: the file, what stands there, and what then does."""
 
 SHA = "5c0ffee1"
@@ -218,16 +218,14 @@ def builds(trial: Trial) -> None:
             desk.store.find(f"{scenario.IMAGE}:{SHA}")
         except ImageNotFound:
             raise Miss(f"The pipeline is green, and there is no image {scenario.IMAGE}:$CI_COMMIT_SHORT_SHA. Green is not built.", tried="run the pipeline, and look for the image", got=", ".join(desk.store.tags()), wanted=f"{scenario.IMAGE}:{SHA}", name="builds-nothing") from None  # fmt: skip
-        if not _run(trial, file, desk, FAULT):
-            raise Miss("The pipeline does not test any more: with a fault in the code it is as green as before. Is the job gone, may it fail (allow_failure), or is its exit code lost (|| true)?", tried=f"the pipeline, with a fault in {', '.join(FAULT)}, for which the test is red", got="all jobs succeed", wanted="a job that fails", name="tests-nothing")  # fmt: skip
+        if not _run(trial, file, desk, fault=True):
+            raise Miss("The pipeline does not test any more: with a fault in the code it is as green as before. Is the job gone, may it fail (allow_failure), or is its exit code lost (|| true)?", tried=f"the pipeline, with a fault in {FAULT[0]}, for which the test is red", got="all jobs succeed", wanted="a job that fails", name="tests-nothing")  # fmt: skip
 
 
-def _run(
-    trial: Trial, file: PipelineFile, desk: Desk, fault: Mapping[str, tuple[str, str]] | None = None
-) -> Miss | None:
+def _run(trial: Trial, file: PipelineFile, desk: Desk, fault: bool = False) -> Miss | None:
     """Run the jobs of a pipeline in order, each in a clean checkout, as the forge's runner does; what to say of the first that fails.
 
-    fault: what is replaced in the code before, by file.
+    fault: with FAULT in the code.
     """
     given = {"CI": "true", "CI_COMMIT_BRANCH": "main", "CI_COMMIT_REF_NAME": "main", "CI_DEFAULT_BRANCH": "main", "CI_COMMIT_SHA": SHA * 5, "CI_COMMIT_SHORT_SHA": SHA, "CI_PIPELINE_SOURCE": "push", "CI_PROJECT_NAME": scenario.PROJECT}  # fmt: skip
     for job in sorted(file.jobs, key=lambda job: file.stages.index(job.stage)):
@@ -235,7 +233,8 @@ def _run(
             continue
         home = trial.folder()
         scenario.put_project(home / scenario.PROJECT)
-        for name, (right, wrong) in (fault or {}).items():
+        if fault:
+            name, right, wrong = FAULT
             path = home / scenario.PROJECT / name
             path.write_text(path.read_text().replace(right, wrong))
         there = f"{pipeline.BUILDS}/{scenario.PROJECT}" if jail.bubblewrap() else str(home / scenario.PROJECT)

@@ -154,7 +154,7 @@ def _live(order: Order, alive: int, say: int) -> None:
             control = Control(order)
             with control.aws, wire.Server(Path(order.folder) / "control", control.answer) as server:
                 control.server = server
-                control.replay(())
+                control.replay((), _not_for_ever())
                 print(json.dumps({"port": control.aws.port, "remarks": control.remarks}), file=voice)
                 voice.close()
                 server.serve_forever(0.05)
@@ -198,11 +198,8 @@ def _refuse(event: str, _: object) -> None:
 def _not_for_ever() -> Iterator[None]:
     """Break off a single request of a journal that hangs; the journal itself looks at the clock between requests.
 
-    At the start only. A reset is done in a thread of its own, where no signal comes, with what was made again before.
+    At the start only: a reset is done in a thread of its own, where no signal comes, with what was made again before.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
     def stop(number: int, frame: object) -> None:
         raise TimeoutError(f"this journal takes longer than {REPLAY_SECONDS} seconds")
@@ -272,13 +269,13 @@ class Control:
         except (ValueError, LookupError, TypeError) as error:
             raise wire.Refusal(str(error.args[0] if error.args else error)) from None
 
-    def replay(self, without: Iterable[str]) -> None:
-        """Do what stands in the journal, except changes of what is named (patterns of ARNs)."""
+    def replay(self, without: Iterable[str], limit: contextlib.AbstractContextManager[None]) -> None:
+        """Do what stands in the journal, except changes of what is named (patterns of ARNs), within `limit`."""
         if self.journal is None:
             return
         self.aws.guard.on_change = None
         damaged, self.journal.damaged = self.journal.damaged, ""
-        with _not_for_ever():
+        with limit:
             failed = self.journal.replay(self.aws, without, REPLAY_SECONDS)
         more = [f"and {len(failed) - REMARKS:,} more"] if len(failed) > REMARKS else []
         self.remarks = [f"{self.journal.path.name}: {text}" for text in [damaged] if text] + failed[:REMARKS] + more
@@ -293,7 +290,7 @@ class Control:
         """Back to the start, and then all changes again but those of what is named."""
         with self.aws.guard.lock:
             self.aws.reset()
-            self.replay(without)
+            self.replay(without, contextlib.nullcontext())
         return {"remarks": self.remarks}
 
     def save(self) -> dict[str, Any]:
