@@ -66,7 +66,7 @@ class World:
         )  # fmt: skip
         self.control = Control(order)
         self.aws = self.control.aws.open()
-        self.control.replay(())
+        self.control.replay((), contextlib.nullcontext())
         self.door = Ecr(self.folder / "ecr", self.ask, STAGING)
         self.registry = Registry(self.door).open()
 
