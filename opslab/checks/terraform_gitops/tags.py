@@ -307,6 +307,8 @@ def _label(address: str) -> str:
 @nobody.expects("your policy catches what has no tags, wherever it is", points=0.5)
 def catches(trial: Trial) -> None:
     held = trial.once("held", lambda: _held(trial))
+    if all(set(one.of) <= one.named for one in held):
+        raise Miss("Your policy is against everything, tags or no tags. Nobody learns from that what is missing.", tried="policy test tags.rego, on plans that you have not seen", got="a message about every resource", wanted="messages about those without their tags", name="against-everything")  # fmt: skip
     for one in held:
         for address in one.right:
             if address not in one.named:
