@@ -56,11 +56,12 @@ test-again: airflow ## what was red in the last run, alone: a fault is red again
 	$(BIN)/python tests/again.py $(MOST) $(NBVAL)
 
 .PHONY: lint
-lint: setup ## style of code and notebooks; exercises are what the solutions generate
+lint: setup ## style of code and notebooks; exercises are what the solutions generate; calls fit what they call
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/python -m opslab.grading.form --check lessons solutions exercises
 	$(BIN)/python -m opslab.grading.release --check
+	$(BIN)/uv tool run --quiet mypy==2.4.1
 
 .PHONY: fmt
 fmt: setup ## bring code and notebooks into that style
