@@ -12,8 +12,9 @@ What holds inside, on Linux with bubblewrap (https://github.com/containers/bubbl
 
 - its own process tree: when the command ends, is killed or runs out of time, nothing of it is left, not even what it
   put in the background;
-- a read-only file system, except `home` and a private, empty /tmp and /run; `hide` covers whole folders (solutions,
-  other submissions); no network but the services named in `services`;
+- a read-only file system, except `home` and a private, empty /tmp and /run; homes of people, data of services and what only
+  root may read are empty (PERSONAL), and so is what `hide` names (solutions, other submissions); what else everybody on this
+  machine may read, can be read; no network but the services named in `services`;
 - nobody is root: the user is `you` on the host `targ`, file permissions count, also where the grader is root;
 - a clean environment: exactly the variables in `env`, nothing of the caller's.
 
@@ -28,6 +29,7 @@ import contextlib
 import errno
 import functools
 import os
+import pwd
 import resource
 import shutil
 import signal
@@ -59,6 +61,17 @@ INSIDE = "/dev/opslab"
 
 PRIVATE = ("/tmp", "/var/tmp", "/run")
 """Empty inside. In /run stand the sockets of the machine's own services: Docker's would open the jail."""
+
+PERSONAL = (
+    *("/root", "/home", "/mnt", "/media", "/srv", "/usr/local/share/nbgrader"),
+    *("/var/backups", "/var/lib", "/var/log", "/var/mail", "/var/spool", "/var/www"),
+    *("/etc/gshadow", "/etc/gshadow-", "/etc/shadow", "/etc/shadow-", "/etc/ssh", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d"),
+)  # fmt: skip
+"""What belongs to people and services of this machine, and is empty inside; the home of whoever runs this, wherever it is, as well.
+Where root grades, every command inside could read all of it: for the kernel, the owner of a file is who has the same number."""
+
+PROGRAMS = ("/home/linuxbrew",)
+"""What stays visible of it: programs that all use."""
 
 PROC = ["--proc", "/proc", "--ro-bind", "/proc/sys", "/proc/sys"]
 """Processes of its own. The kernel's settings ask for the machine's root only, not for his rights: where root grades, every command
@@ -280,9 +293,10 @@ def prepare(
         for folder in PRIVATE:
             options += ["--tmpfs", folder]
         options += ["--ro-bind-try", NIXOS, NIXOS]
-        hidden = [*hide, *(Path(path).parent for path in services.values())]
-        options += _covers(hidden, [*read_only, sys.prefix, sys.base_prefix] if services else read_only)
+        hidden = [*_personal(), *hide, *(Path(path).parent for path in services.values())]
+        options += _covers(hidden, [*read_only, *_programs()])
         options += ["--bind", str(home), seen, "--chdir", place]
+        options += [word for folder in _folders(hidden) for word in ("--remount-ro", folder)]
         for name in ("passwd", "group"):
             options += ["--ro-bind", str(ETC / name), f"/etc/{name}"]
         for port, path in services.items():
@@ -309,9 +323,32 @@ def prepare(
     return prepared
 
 
+def _personal() -> list[str]:
+    """What of PERSONAL there is on this machine, with the home of whoever runs this."""
+    homes = [Path.home()]
+    with contextlib.suppress(KeyError):  # a number without a name, as in some containers
+        homes.append(Path(pwd.getpwuid(os.geteuid()).pw_dir))
+    # Somebody's home may be all of the machine, or in a folder that is empty inside anyway.
+    kept = [Path(path) for path in ("/usr", "/etc", "/dev", *PRIVATE)]
+    homes = [home for home in homes if not any(path.is_relative_to(home) or home.is_relative_to(path) for path in kept)]
+    return [*PERSONAL, *map(str, homes)]
+
+
+def _programs() -> list[str]:
+    """What is needed for this Python and for programs that all use, each by the path that others know it by, and by its own."""
+    folders = [Path(path) for path in (sys.prefix, sys.base_prefix, *PROGRAMS) if Path(path).is_dir()]
+    return sorted({str(path) for folder in folders for path in (folder, folder.resolve())})
+
+
+def _folders(hide: Sequence[str | Path]) -> list[str]:
+    """Those that are folders, by their own paths, each once."""
+    return sorted({str(Path(folder).resolve()) for folder in hide if Path(folder).is_dir()})
+
+
 def _covers(hide: Sequence[str | Path], read_only: Sequence[str | Path]) -> list[str]:
     """The options that cover and uncover folders: outer ones first, so that nothing undoes what was said of an inner one."""
-    covers = [["--tmpfs", str(Path(folder).resolve())] for folder in hide if Path(folder).is_dir()]
+    covers = [["--tmpfs", folder] for folder in _folders(hide)]
+    covers += [["--ro-bind", os.devnull, str(path)] for path in hide if Path(path).is_file()]
     covers += [["--ro-bind", str(folder), str(folder)] for folder in read_only]
     covers.sort(key=lambda cover: len(Path(cover[-1]).resolve().parts))
     return [word for cover in covers for word in cover]

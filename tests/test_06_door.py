@@ -9,6 +9,7 @@ import hashlib
 import math
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -87,6 +88,26 @@ def test_the_lines_of_code_in_the_notes_do_what_is_said(tmp_path):
     exec(writing, known)  # noqa: S102  (our own lines)
     assert duckdb.read_parquet(str(path)).fetchall() == [(1,)]
     assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
+# ---- staging a day where a script has run ---------------------------------------------------------------------------------
+
+
+def test_a_link_in_the_place_of_a_staged_file_is_not_written_through(tmp_path):
+    home, outside = tmp_path / "home", tmp_path / "gradebook.db"
+    outside.write_text("points")
+    day = door.days(1)[1]
+    path, data = door.staged(day)
+    (home / path).parent.mkdir(parents=True)
+    (home / path).symlink_to(outside)
+    door_story._stage(home, day)
+    assert outside.read_text() == "points" and (home / path).read_bytes() == data
+    shutil.rmtree(home)
+    home.mkdir()
+    (home / "work").symlink_to(tmp_path)
+    with pytest.raises(Miss) as missed:
+        door_story._stage(home, day)
+    assert missed.value.name == "staging-changed" and sorted(os.listdir(tmp_path)) == ["gradebook.db", "home"]
 
 
 # ---- the days -------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import json
 import os
+import pwd
 import shlex
 import shutil
 import socket
@@ -20,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 from patience import until
 
 from opslab import jail
@@ -415,6 +417,37 @@ def test_what_is_hidden_is_not_there(sh, home):
     (home / "mine").touch()
     (home.parent / "solutions").mkdir()
     assert sh(f"ls ~; ls {home.parent}", hide=[home.parent]).out == "mine\nhome\n"
+
+
+@linux
+def test_the_home_of_whoever_runs_it_is_empty_wherever_it_is(sh, monkeypatch):
+    # Not below /tmp, which is empty anyway.
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".home-") as folder:
+        Path(folder, "notes").write_text("private")
+        assert sh(f"cat {folder}/notes").out == "private", "what everybody may read, can be read"
+        monkeypatch.setenv("HOME", folder)
+        assert sh(f"cat {folder}/notes").code == 1
+        assert sh(f"ls -A {folder}").out == ""
+        assert "Read-only" in sh(f"touch {folder}/mine").err
+        # A workspace in it is there, and nothing beside it.
+        workspace = Path(folder, "course/workspace")
+        workspace.mkdir(parents=True)
+        done = sh(f"touch ~/mine; ls -A {folder} {folder}/course; pwd", home=workspace)
+        assert done.out == f"{folder}:\ncourse\n\n{folder}/course:\nworkspace\n{workspace}\n"
+        assert (workspace / "mine").exists()
+
+
+@linux
+def test_what_belongs_to_people_and_services_of_the_machine_is_empty(sh):
+    homes = [pwd.getpwuid(os.geteuid()).pw_dir, *jail.PERSONAL]
+    # What leads to this Python may be in one of them.
+    used = [Path(path).resolve() for path in (sys.prefix, sys.base_prefix, *jail.PROGRAMS)]
+    for path in map(Path, homes):
+        left = {str(one.relative_to(path).parts[0]) for one in used if one.is_relative_to(path)}
+        if path.is_dir():
+            assert set(sh(f"ls -A {path}").out.split()) <= left, path
+        elif path.exists():
+            assert sh(f"cat {path}").out == "", path
 
 
 @linux

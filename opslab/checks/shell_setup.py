@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import errno
 import functools
 import gzip
+import io
 import os
 import re
 import shutil
 import stat
 import tempfile
 import time
+import zlib
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
+from opslab import plain
 from opslab.checks import Miss, Module, Trial, shorten
 from opslab.scenarios import shell_setup as scenario
 from opslab.scenarios.shell_setup import feeds, loader
@@ -273,14 +279,10 @@ def history_two(trial: Trial) -> None:
     tried = "two terminals; a command in one, 650 in the other; close both; read the history file"
     if not histfile:
         raise Miss("No history is written: HISTFILE is empty. Secrets are kept out of it by a blank before the command.", tried=tried, got='HISTFILE=""', wanted="a history file", name="no-history-file")  # fmt: skip
-    # Inside, the home has the path of the learner's own.
-    for shown in (trial.home, home):
-        if Path(histfile).is_relative_to(shown):
-            histfile = home / Path(histfile).relative_to(shown)
     try:
-        text = Path(histfile).read_text(errors="replace")
-    except OSError:
-        text = ""
+        text = _history(home, (trial.home, home), histfile)
+    except OSError as error:
+        raise Miss("HISTFILE does not name an ordinary file of your home, so nobody can look whether both terminals keep what they learn.", tried=tried, got=f"HISTFILE={histfile}: {error.strerror}", wanted="a file like ~/.bash_history", name="no-history-file") from None  # fmt: skip
     missing = [name for name in ("first", "second") if f"echo from the {name} terminal" not in text]
     if missing:
         say, name = "The terminal that is closed last overwrites what the other one learned. bash can append instead.", "no-histappend"  # fmt: skip
@@ -289,6 +291,23 @@ def history_two(trial: Trial) -> None:
         raise Miss(
             say, tried=tried, got=f"lost: the {' and the '.join(missing)} terminal", wanted="both commands", name=name
         )
+
+
+MOST_HISTORY = 4 * 1024 * 1024
+
+
+def _history(home: Path, shown: tuple[Path, ...], histfile: str) -> str:
+    """What stands in a history file of `home`; empty where it is not there yet. shown: what the home is called inside.
+
+    Raises OSError where it is elsewhere, or no ordinary file.
+    """
+    inside = next((Path(histfile).relative_to(one) for one in shown if Path(histfile).is_relative_to(one)), None)
+    if inside is None:
+        raise OSError(errno.EINVAL, "it is elsewhere")
+    try:
+        return plain.read(home, inside, MOST_HISTORY).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
 
 
 @_expects("the first letters and ↑ find an old command", points=0.5)
@@ -371,15 +390,25 @@ def _missing_interpreter(first: str, home: Path) -> str:
     return ""
 
 
+@dataclass(frozen=True)
+class Log:
+    """A log as it was before a script was run on it. known: the one that lies beside it, which the learner knows."""
+
+    name: str
+    text: str
+    known: str
+
+
 def _late(trial: Trial, twist: str = "", name: str = "partner-feeds-2026-11-21.log"):
-    """The learner's script on a log it has not seen: what it printed, what is true, and the log itself."""
+    """The learner's script on a log it has not seen: what it printed, what is true, and the log."""
 
     def make():
         home = trial.scratch(lines=2000)
         twists = trial.twists | ({twist} if twist else set())
         day = home / "logs" / "partner-feeds-2026-11-21.log"
         truth = feeds.write(day, trial.unseen, lines=20_000, twists=frozenset(twists))
-        log = day.rename(home / "logs" / name)
+        known = (home / "logs" / f"partner-feeds-{scenario.DAY}.log").read_text()
+        log = Log(name, day.rename(home / "logs" / name).read_text(), known)
         return trial.run([SCRIPT, f"logs/{name}"], home=home), truth, log
 
     return trial.once(f"late {twist} {name}", make)
@@ -419,7 +448,7 @@ def counts(trial: Trial) -> None:
     if len(pairs) > len(found):
         raise Miss("Partners appear more than once: uniq only compares neighbours, so equal names must stand together first.", tried=tried, got=got, wanted=_looks_like(truth), name="uniq-before-sort")  # fmt: skip
     every, wide, any_case = (Counter() for _ in range(3))
-    for line in log.read_text().splitlines():
+    for line in log.text.splitlines():
         name = line.split(" ")[3].removeprefix("partner=")
         every[name] += 1
         wide[name] += "LATE" in line
@@ -441,10 +470,10 @@ def counts(trial: Trial) -> None:
     raise Miss(say, tried=tried, got=got, wanted=_looks_like(truth), name=name)
 
 
-def _known_day(log: Path) -> Counter:
+def _known_day(log: Log) -> Counter:
     """The counts of the log that lies beside the unseen one, under the name that the learner knows."""
-    known = (log.parent / f"partner-feeds-{scenario.DAY}.log").read_text().splitlines()
-    return Counter(line.split(" ")[3].removeprefix("partner=") for line in known if " status=LATE " in line)
+    lines = log.known.splitlines()
+    return Counter(line.split(" ")[3].removeprefix("partner=") for line in lines if " status=LATE " in line)
 
 
 @late_feed.expects("the worst comes first", points=0.5, needs="script_runs counts")
@@ -667,13 +696,13 @@ def _export(trial: Trial, *days: str, before: str = "", after: str = "", fault: 
     script = before or f"{start}; code=$?"
     wrapper = f'{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > "$HOME/outbox.left" ; exit $code'
     done = trial.run(["bash", "-c", wrapper], home=home, env=env)
-    outbox = {}
-    if (home / "outbox").is_dir():
-        for entry in sorted((home / "outbox").iterdir()):
-            outbox[entry.name] = _unpacked(entry)
-    left_file = home / "outbox.left"
+    outbox, left = {}, []
+    with contextlib.suppress(OSError):
+        outbox = {name: _unpacked(home, f"outbox/{name}") for name in plain.names(home, "outbox")[:MOST_ENTRIES]}
     own = ("/tmp/.before", "/tmp/.after")
-    left = [name for name in left_file.read_text().splitlines() if name not in own] if left_file.exists() else []
+    with contextlib.suppress(OSError):
+        listed = plain.read(home, "outbox.left", UNPACKED).decode("utf-8", "replace")
+        left = [name for name in listed.splitlines() if name not in own]
     shown = str(trial.home)
     return done, outbox, wanted, [name.replace(shown, "~").replace(str(home), "~") for name in left]
 
@@ -706,13 +735,16 @@ def _quoted(word: str) -> str:
 
 
 NOT_GZIP = "(not a whole gzip file)"
+UNPACKED = 4 * 1024 * 1024
+MOST_ENTRIES = 100
 
 
-def _unpacked(path: Path) -> str:
+def _unpacked(home: Path, path: str) -> str:
+    """The text of a packed file in `home`. Where the export has put something else there, that is no gzip file."""
     try:
-        with gzip.open(path, "rt") as file:
-            return file.read(4 * 1024 * 1024)
-    except (OSError, EOFError, UnicodeDecodeError):
+        with gzip.open(io.BytesIO(plain.read(home, path, UNPACKED)), "rt") as file:
+            return file.read(UNPACKED)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError):
         return NOT_GZIP
 
 
@@ -918,11 +950,12 @@ def not_in_ps(trial: Trial) -> None:
     tool.write_text(LOOK_AROUND)
     tool.chmod(0o755)
     done = _report(trial, home)
-    seen = home / ".seen"
-    if not seen.is_file():
-        raise Miss("The report did not ask the warehouse.", tried=REPORT, got=_said(done), wanted="a call of “warehouse … report”", name="warehouse-not-asked")  # fmt: skip
+    try:
+        seen = plain.read(home, ".seen", UNPACKED).decode("utf-8", "replace")
+    except OSError:
+        raise Miss("The report did not ask the warehouse.", tried=REPORT, got=_said(done), wanted="a call of “warehouse … report”", name="warehouse-not-asked") from None  # fmt: skip
     secret = scenario.password(trial.seed)
-    shown = [line for line in seen.read_text(errors="replace").splitlines() if secret in line]
+    shown = [line for line in seen.splitlines() if secret in line]
     if shown:
         raise Miss("Everybody on this machine who typed ps at that moment could read it.", tried=f"ps, while {REPORT} runs", got="\n".join(sorted(set(shown))).replace(secret, "THE-PASSWORD"), wanted="command lines without the password", name="in-ps")  # fmt: skip
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opslab import course
+from opslab import course, plain
 from opslab.checks import Module
 from opslab.worlds import workspace
 
@@ -56,18 +56,12 @@ class Cell:
 def read_plain(path: Path, limit: int) -> bytes:
     """The content of an ordinary file of at most `limit` bytes. Raises Refused for everything else."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return plain.read_file(path, limit)
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise Refused(f"{path.name} has {path.stat().st_size:,} bytes; at most {limit:,} are expected.") from None
         found = "a link" if error.errno == errno.ELOOP else (error.strerror or "an error").lower()
         raise Refused(f"{path.name} cannot be read ({found}); an ordinary file is expected.") from None
-    info = os.fstat(handle)
-    if not stat.S_ISREG(info.st_mode):
-        os.close(handle)
-        raise Refused(f"{path.name} is not an ordinary file.")
-    with open(handle, "rb") as file:
-        if info.st_size > limit:
-            raise Refused(f"{path.name} has {info.st_size:,} bytes; at most {limit:,} are expected.")
-        return file.read(limit)
 
 
 def read_notebook(path: Path) -> list[Cell]:
@@ -241,14 +235,10 @@ class Copier:
         elif self.bytes + info.st_size > self.total_limit:
             self._leave_out(path, "would be too much with all the other files")
         else:
-            self._file(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=parent), target)
+            content = plain.read_file(name, self.file_limit, dir_fd=parent)
+            self.bytes += len(content)
+            target.write_bytes(content)
             target.chmod(mode)
-
-    def _file(self, handle: int, target: Path) -> None:
-        with open(handle, "rb") as source:
-            content = source.read(self.file_limit)
-        self.bytes += len(content)
-        target.write_bytes(content)
 
     def _leave_out(self, path: str, why: str) -> None:
         if len(self.remarks) < 20:

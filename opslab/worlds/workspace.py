@@ -328,7 +328,8 @@ def copy_sections(source: Path, target: Path, path: str, pattern: str) -> None:
 
 def tool_folders() -> list[str]:
     """Folders that must stay visible in the jail because the tools on PATH live there: the Python environment, our own."""
-    return sorted({str(Path(path).resolve()) for path in (sys.prefix, sys.base_prefix, BIN)})
+    folders = [Path(path) for path in (sys.prefix, sys.base_prefix, BIN)]
+    return sorted({str(path) for folder in folders for path in (folder, folder.resolve())})
 
 
 HIDDEN = "OPSLAB_HIDDEN"

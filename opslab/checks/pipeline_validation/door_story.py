@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opslab import jail
+from opslab import jail, plain
 from opslab.checks import Miss, Trial
 from opslab.scenarios.pipeline_validation import door as scenario
 from opslab.scenarios.pipeline_validation.door import FIRST, SECOND, Day, Row
@@ -156,7 +156,7 @@ def _play(trial: Trial, story: Story, act: str) -> None:
     elif act.startswith("stop"):
         staged = list(story.bad.values())[int(act[-1])]
     if staged:
-        scenario.put(story.home, staged)
+        _stage(story.home, staged)
         story.before |= {path: digest(data) for path, data in _files(story.home / scenario.STAGING, story.home)}
     argv = ["bash", "-c", f"cd {scenario.FOLDER} && exec python door.py {date}"]
     done = trial.run(argv, home=story.home, limits=limits)
@@ -167,6 +167,18 @@ def _play(trial: Trial, story: Story, act: str) -> None:
             "It does not get through a day on which there is nothing to stop for.",
             tried=f"python door.py {date}", got=f"exit code {done.code}\n{last_line(done.err or done.out, story)}", wanted="exit code 0", name="fails",
         )  # fmt: skip
+
+
+def _stage(home: Path, day: Day) -> None:
+    """Put a day where the script finds it, in place of what was staged for it before."""
+    path, data = scenario.staged(day)
+    try:
+        plain.write(home, path, data)
+    except OSError as error:
+        raise Miss(
+            "The script has put something else in the place of a staged file or folder. What came in is not its to change.",
+            tried=f"stage ~/{path}", got=(error.strerror or "an error").lower(), wanted="staging, as it was", name="staging-changed",
+        ) from None  # fmt: skip
 
 
 def _enough(story: Story) -> None:
@@ -203,8 +215,7 @@ def _files(folder: Path, home: Path | None = None) -> Iterator[tuple[str, bytes]
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
                 elif entry.is_file(follow_symlinks=False):
-                    with open(os.open(entry.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
-                        data = file.read(MOST_BYTES)
+                    data = plain.read_file(entry.path, MOST_BYTES)
                     shown = os.path.relpath(entry.path, home or folder)
                     yield shown.encode("utf-8", "replace").decode(), data
 
@@ -222,8 +233,8 @@ def _read(trial: Trial, story: Story) -> None:
         (home / f"{name}.parquet").write_bytes(data)
     (home / "reader.py").write_text(READER)
     trial.run([sys.executable, "-I", "reader.py"], home=home, limits=jail.Limits(file_size=READ_LIMIT))
-    if (home / "read.jsonl").is_file():
-        for line in (home / "read.jsonl").read_text(errors="replace").splitlines():
+    with contextlib.suppress(OSError):
+        for line in plain.read(home, "read.jsonl", READ_LIMIT).decode("utf-8", "replace").splitlines():
             with contextlib.suppress(ValueError):  # the disk was full, or a file took it all
                 read = json.loads(line)
                 story.parquet[read.pop("file")] = read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from opslab import plain
 from opslab.checks import Miss, Trial, shorten
 from opslab.checks.terraform_gitops import asking
 from opslab.checks.terraform_gitops.asking import Planned, module
@@ -177,14 +179,13 @@ def _does_something(change: dict[str, Any]) -> bool:
     return any(before[name] != after.get(name) for name in before if name != "tags")
 
 
+MOST_STATE = 1024 * 1024
+
+
 def _remembered(place: Path) -> dict[str, Any]:
     """The backend that terraform was initialised with, as it has noted it; empty where there is none."""
-    note = place.resolve() / ".data" / "terraform.tfstate"
-    try:
-        if note.resolve() == note:  # and not a link that the code has put there
-            return json.loads(note.read_text())["backend"]["config"]
-    except (OSError, ValueError, KeyError):
-        pass
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+        return json.loads(plain.read(place, ".data/terraform.tfstate", MOST_STATE))["backend"]["config"]
     return {}
 
 

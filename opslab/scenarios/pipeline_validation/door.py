@@ -405,9 +405,9 @@ def build(home: Path, seed: int, twists: frozenset[str]) -> None:
     (home / PEPPER).chmod(0o600)
 
 
-def put(home: Path, day: Day) -> None:
-    """Stage a day in place of what was staged for it before."""
-    _write(home / STAGING / f"day={day.date}/part-0.parquet", parquet([day])[0])
+def staged(day: Day) -> tuple[str, bytes]:
+    """Where a day is staged, as a path from the home, and what stands there."""
+    return f"{STAGING}/day={day.date}/part-0.parquet", parquet([day])[0]
 
 
 @functools.lru_cache(maxsize=4)

@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from opslab import plain
 from opslab.worlds.forge import receive, schema, state
 from opslab.worlds.forge.diff import EMPTY_TREE
 from opslab.worlds.forge.forge import NOTE, Forge
@@ -102,15 +103,9 @@ def _files(folder: Path, depth: int) -> Iterator[tuple[str, Path]]:
 def read(path: Path, limit: int) -> bytes | None:
     """The bytes of an ordinary file of at most `limit` bytes; None for anything else (links, pipes, devices, too large)."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        return plain.read_file(path, limit)
     except OSError:
         return None
-    with open(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > limit:
-            return None
-        data = file.read(limit + 1)
-        return data if len(data) <= limit else None
 
 
 # ---- objects ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ https://github.com/opencontainers/image-spec (image-layout.md, manifest.md, conf
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import functools
 import hashlib
@@ -38,7 +39,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from opslab import course
+from opslab import course, plain
 from opslab.worlds.forge.schema import Map, Maybe, Text, shaped
 from opslab.worlds.images import layers as layer_files
 from opslab.worlds.images import references
@@ -671,11 +672,13 @@ class _Folder:
 
     @contextlib.contextmanager
     def open(self, name: str) -> Iterator[IO[bytes]]:
-        # NONBLOCK: to open a named pipe would wait for ever.
-        descriptor = os.open(self.folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise StoreError(f"{name} is no file")
+        try:
+            file = plain.open_file(self.folder / name)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise StoreError(f"{name} is no file") from None
+            raise
+        with file:
             yield file
 
     def read(self, name: str, limit: int) -> bytes:

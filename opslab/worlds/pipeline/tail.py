@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from opslab import plain
 
 READ_LIMIT = 1024 * 1024
 PAUSE = 0.1
@@ -44,10 +45,8 @@ class Tail(threading.Thread):
         while True:
             last = self._end.wait(PAUSE)
             with contextlib.suppress(OSError):
-                # No link is followed, and a pipe that was put there is not waited for.
-                if at < READ_LIMIT and self.path.is_file() and not self.path.is_symlink():
-                    handle = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-                    with open(handle, "rb") as file:
+                if at < READ_LIMIT:
+                    with plain.open_file(self.path) as file:
                         file.seek(at)
                         new = file.read(READ_LIMIT - at)
                     at += len(new)

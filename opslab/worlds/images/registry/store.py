@@ -23,7 +23,6 @@ import fcntl
 import hashlib
 import json
 import os
-import stat
 import time
 import uuid
 from collections import OrderedDict
@@ -32,6 +31,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from opslab import plain
 from opslab.worlds.images.registry import manifests, names
 from opslab.worlds.images.registry.errors import RegistryError
 from opslab.worlds.images.registry.manifests import Manifest
@@ -213,7 +213,7 @@ class Store:
         """A blob of a repository, to be read. BLOB_UNKNOWN where it has none of this digest, or not all of it any more."""
         entry = self._entry(name, digest)
         with contextlib.suppress(OSError):
-            file = _open_plain(self._blob_path(digest))
+            file = plain.open_file(self._blob_path(digest))
             if os.fstat(file.fileno()).st_size == entry["size"]:
                 return file
             file.close()  # cut off by a machine that has stopped, or by somebody's hand
@@ -294,7 +294,7 @@ class Store:
         try:
             # Upload ids are made here: what does not look like one is none.
             path = self._uploads(name) / str(uuid.UUID(upload))
-            file = _open_plain(path, os.O_RDWR)
+            file = plain.open_file(path, os.O_RDWR)
         except (ValueError, OSError):
             raise RegistryError("BLOB_UPLOAD_UNKNOWN", f"There is no upload {names.short(upload)} to {name}.") from None
         with file:
@@ -394,7 +394,7 @@ class Store:
         digest = record.tags.get(reference, reference)
         entry = record.manifests.get(digest)
         if entry is not None:
-            with contextlib.suppress(OSError, RegistryError), _open_plain(self._blob_path(digest)) as file:
+            with contextlib.suppress(OSError, RegistryError), plain.open_file(self._blob_path(digest)) as file:
                 content = file.read(self.limits.manifest)
                 found = manifests.parse(content, entry["mediaType"])
                 if _is(content, digest):
@@ -598,7 +598,7 @@ class Store:
             if path.name.startswith("."):
                 continue
             try:
-                with _open_plain(path) as file:
+                with plain.open_file(path) as file:
                     if hashlib.file_digest(file, path.parent.name).hexdigest() != path.name:
                         found.append(f"blobs/{path.parent.name}/{path.name} has other bytes than its name says")
             except (OSError, ValueError) as error:
@@ -637,7 +637,7 @@ def take(source: str | os.PathLike[str], target: str | os.PathLike[str], limits:
         if not names.is_digest(f"{path.parent.name}:{path.name}"):
             continue
         fresh = store.folder / "uploads" / path.name[:64]
-        with contextlib.suppress(OSError), _open_plain(path) as file, open(fresh, "xb") as copy:
+        with contextlib.suppress(OSError), plain.open_file(path) as file, open(fresh, "xb") as copy:
             size = os.fstat(file.fileno()).st_size
             if size <= min(room, limits.blob):
                 hasher = hashlib.new(path.parent.name)
@@ -650,7 +650,7 @@ def take(source: str | os.PathLike[str], target: str | os.PathLike[str], limits:
                     os.replace(fresh, store.folder / "blobs" / path.parent.name / path.name)
         fresh.unlink(missing_ok=True)
     for path in sorted((source / "repositories").glob("*.json")):
-        with contextlib.suppress(OSError, ValueError, RegistryError), _open_plain(path) as file:
+        with contextlib.suppress(OSError, ValueError, RegistryError), plain.open_file(path) as file:
             name = names.repository(path.stem.replace("+", "/"))
             record = Record.read(file.read(RECORD_LIMIT).decode())
             _take_record(store, name, record)
@@ -712,15 +712,6 @@ def _is(content: bytes, digest: str) -> bool:
 def _with_digest(found: Manifest, digest: str) -> Manifest:
     """The same manifest, named by another digest that is right, too (sha512)."""
     return Manifest(**{**vars(found), "digest": digest})
-
-
-def _open_plain(path: Path, flags: int = os.O_RDONLY) -> IO[bytes]:
-    """Open an ordinary file. OSError where it is a link, a folder or a device; a pipe does not keep us waiting."""
-    handle = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise OSError(errno.EINVAL, "it is not an ordinary file", str(path))
-    return os.fdopen(handle, "r+b" if flags & os.O_RDWR else "rb")
 
 
 def _write(file: IO[bytes], piece: bytes | memoryview, at: int) -> None:
