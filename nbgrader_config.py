@@ -8,6 +8,7 @@ beside them and are not committed. A submission is the notebook and the folder w
 import warnings
 
 from opslab.grading import nbgrader_plugin
+from opslab.worlds import workspace
 
 # nbgrader's own database code sets it off for every new submission; it means nothing to whoever grades.
 warnings.filterwarnings("ignore", message="Object of type <Submitted", module="nbgrader.api")
@@ -32,7 +33,8 @@ c.CourseDirectory.ignore = [
     "__pycache__",
     "feedback",
 ]
-c.CourseDirectory.max_file_size = 10_000  # kilobytes
+# In kilobytes: what `autograde` takes of a file, the exchange carries.
+c.CourseDirectory.max_file_size = workspace.ANSWER_LIMIT // 1000
 c.CourseDirectory.max_dir_size = 100_000
 
 c.NbGrader.logfile = ".nbgrader.log"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import click
 
 from opslab import course, lab
 from opslab.card import for_terminal
+from opslab.worlds import workspace
 from opslab.worlds.forge.cli import mr
 
 
@@ -139,13 +141,20 @@ def grade(folders: tuple[Path, ...], module: str | None, hidden: Path | None) ->
     except jail.JailError as error:
         raise click.ClickException(str(error)) from None
 
+    # What one has handed in, nothing of another may read.
+    known = filter(None, os.environ.get(workspace.HIDDEN, "").split(os.pathsep))
+    os.environ[workspace.HIDDEN] = os.pathsep.join([*known, *submission.around(folders)])
+
     def settle_and_grade() -> None:
         root = course.root()
         for folder in folders:
             found = checks.load(lab._stem(module or submission.noted_module(folder)))
             tests = hidden or (root / "solutions" / found.stem / "hidden.toml" if root else None)
             with tempfile.TemporaryDirectory() as scratch:
-                remarks = submission.settle(folder, found, Path(scratch) / "workspace")
+                # Without its note it gets a desk that is nobody's, and not that of the solutions.
+                remarks = submission.settle(
+                    folder, found, Path(scratch) / "workspace", course.seed_of_name(str(folder.resolve()))
+                )
                 reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=tests) for task in found.tasks]
             each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
             click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")

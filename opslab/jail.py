@@ -341,8 +341,8 @@ def _programs() -> list[str]:
 
 
 def _folders(hide: Sequence[str | Path]) -> list[str]:
-    """Those that are folders, by their own paths, each once."""
-    return sorted({str(Path(folder).resolve()) for folder in hide if Path(folder).is_dir()})
+    """Those that are folders, by their own paths, each once; but for those that are empty and can be written to inside."""
+    return sorted({str(Path(folder).resolve()) for folder in hide if Path(folder).is_dir()}.difference(PRIVATE))
 
 
 def _covers(hide: Sequence[str | Path], read_only: Sequence[str | Path]) -> list[str]:

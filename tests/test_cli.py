@@ -17,9 +17,10 @@ import click
 import pytest
 import replay as answers
 from click.testing import CliRunner
-from conftest import stop_servers
+from conftest import ROOT, stop_servers
 
 from opslab import cli, course, jail
+from opslab.grading import submission
 from opslab.worlds import workspace
 
 OPSLAB = Path(sys.executable).with_name("opslab")
@@ -317,6 +318,32 @@ def test_grade_wants_to_know_the_module_where_nothing_says_it(shared, tmp_path):
     assert done.returncode == 1 and "--module 06, for example" in done.stderr
     done = shared.opslab("grade", "--module", "00", str(tmp_path))
     assert done.returncode == 0 and "does not say for whom it was made" in done.stdout
+
+
+def test_grade_lets_nobody_read_what_others_have_handed_in(shared):
+    # Not below /tmp, which is empty for scripts anyway.
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".submitted-") as folder:
+        ada, eve = (Path(folder, name, "01_shell_setup/workspace") for name in ("ada", "eve"))
+        for seed, home in enumerate((ada, eve), 77):
+            workspace.build("01_shell_setup", home, seed=seed)
+        right = (ROOT / "tests/answers/01_shell_setup/1.2/right/plain/bin/late_feeds.sh").read_text()
+        first, rest = right.split("\n", 1)
+        (eve / "bin/late_feeds.sh").write_text(f"{first}\n[ ! -e {ada}/.opslab.json ] || exit 3\n{rest}")
+        (eve / "bin/late_feeds.sh").chmod(0o755)
+        assert submission.around([ada, eve]) == [folder]
+        done = shared.opslab("grade", str(eve), str(ada))
+    assert done.returncode == 0, done.stderr
+    assert "1.2: 3" in done.stdout.splitlines()[0], done.stdout
+
+
+def test_a_workspace_without_its_note_is_not_graded_on_the_desk_of_the_solutions(handed_in, monkeypatch):
+    seeds, settle = [], submission.settle
+    monkeypatch.setattr(submission, "settle", lambda *given: seeds.append(given[3]) or settle(*given))
+    monkeypatch.delenv(workspace.HIDDEN, raising=False)
+    (handed_in / workspace.NOTE).unlink()
+    done = CliRunner().invoke(cli.main, ["grade", "--module", "00", str(handed_in)])
+    assert done.exit_code == 0 and "on another desk" in done.output
+    assert [seed >= course.SHARED_SEEDS for seed in seeds] == [True]
 
 
 @pytest.mark.parametrize(

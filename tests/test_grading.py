@@ -32,7 +32,7 @@ from opslab.grading import nbgrader_plugin, release, replay, submission
 from opslab.scenarios.iam_roles.names import STAGING
 from opslab.scenarios.shell_setup import loader
 from opslab.worlds import workspace
-from opslab.worlds.aws import cloud
+from opslab.worlds.aws import cloud, journal
 
 # The first test of each course waits for a whole grading, which takes almost three minutes on a busy machine.
 pytestmark = [pytest.mark.xdist_group("grading"), pytest.mark.timeout(1200)]
@@ -398,6 +398,19 @@ def grade_one(course, student):
     Autograde(coursedir=CourseDirectory(config=config), config=config).start()
 
 
+def test_a_check_that_stumbles_in_a_hidden_world_only_says_why(tmp_path, monkeypatch):
+    hidden = tmp_path / "hidden.toml"
+    hidden.write_text('["1.2"]\nworlds = [{ unseen = 4096 }]\n')
+
+    def run(task_id, home, *, unseen=None, **more):
+        state, say = ("met", "") if unseen is None else ("fault", "KeyError: 'bikebarn'")
+        return checks.Report(task_id, "", 2, [checks.Result("x", "it works", 2, state, say)])
+
+    monkeypatch.setattr(checks, "run", run)
+    (result,) = checks.grade("1.2", tmp_path, hidden=hidden).results
+    assert (result.state, result.say) == ("fault", "KeyError: 'bikebarn'")
+
+
 @pytest.mark.slow
 def test_a_check_at_fault_is_loud_and_waits_for_a_human(course, monkeypatch, caplog):
     Submissions(course.folder).student("unlucky", "")
@@ -695,6 +708,24 @@ def test_a_submission_keeps_its_permissions_through_the_exchange(course, tmp_pat
         for path in ("bin/late_feeds.sh", ".secrets", ".secrets/warehouse")
     }
     assert modes == {"bin/late_feeds.sh": 0o755, ".secrets": 0o700, ".secrets/warehouse": 0o600} and not remarks
+
+
+def test_permissions_are_noted_however_many_files_there_are(tmp_path):
+    handed_in = workspace.build(STEM, tmp_path / "handed in", 3, lines=10)
+    names = [f"bin/venv/lib/package_{number}/module_{number}.py" for number in range(5_000)]
+    modes = {name: "644" for name in names} | {"bin/late_feeds.sh": "750"}
+    (handed_in / submission.MODES).write_text(json.dumps(modes))
+    (handed_in / "bin/late_feeds.sh").write_text("#!/bin/sh\n")
+    assert submission.settle(handed_in, MODULE, tmp_path / "home") == []
+    assert stat.S_IMODE((tmp_path / "home/bin/late_feeds.sh").stat().st_mode) == 0o750
+    (handed_in / submission.MODES).write_text("[")
+    (remark,) = submission.settle(handed_in, MODULE, tmp_path / "again")
+    assert "The note of permissions" in remark and "1.5" in remark
+
+
+def test_the_exchange_carries_what_is_graded(course):
+    config = settings(course.folder)
+    assert 1000 * config.CourseDirectory.max_file_size >= workspace.ANSWER_LIMIT - 1000 >= journal.SIZE_LIMIT - 1000
 
 
 def test_fences_hold_whatever_stands_between_them():

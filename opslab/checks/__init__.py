@@ -677,11 +677,11 @@ def grade(
         if not report.score:
             break
         again = run(task_id, home, unseen=world["unseen"], twists=world.get("twists", ()), graded=True, tell=tell)
-        held = {result.id: result.state for result in again.results}
+        held = {result.id: result for result in again.results}
         for result in report.results:
-            if result.state == "met" and held[result.id] != "met":
-                result.state, result.say = held[result.id], ELSEWHERE
-                if result.state == "waiting":
-                    result.state = "missed"
+            if result.state == "met" and held[result.id].state != "met":
+                fault = held[result.id].state == "fault"
+                # Whoever grades has to know why a check stumbled; of what a hidden world is, it says nothing.
+                result.state, result.say = ("fault", held[result.id].say) if fault else ("missed", ELSEWHERE)
         report.seconds += again.seconds
     return report

@@ -29,6 +29,7 @@ from opslab.worlds import workspace
 MEGABYTE = 1024 * 1024
 NOTEBOOK_LIMIT = 10 * MEGABYTE
 NOTE_LIMIT = 256 * 1024
+MODES_LIMIT = 16 * MEGABYTE
 CELL_LIMIT = 2000
 
 MODES = ".opslab-modes.json"
@@ -154,13 +155,35 @@ def doubts(folder: Path, others: Mapping[Path, str]) -> list[str]:
     return found
 
 
+def around(folders: Iterable[Path]) -> list[str]:
+    """The folders that hold what was handed in, to be hidden from it: of submitted/NAME/01_shell_setup/workspace, `submitted`.
+
+    Nothing of them holds the system itself.
+    """
+    found = set()
+    for folder in folders:
+        own = folder.resolve()
+        found.add(
+            next((str(one) for one in (*own.parents[2::-1], own) if not Path("/usr").is_relative_to(one)), str(own))
+        )
+    return sorted(found)
+
+
 def noted_modes(folder: Path) -> dict[str, int]:
-    """The permissions that the files of a submitted workspace had, by path; empty where none were noted."""
+    """The permissions that the files of a submitted workspace had, by path; empty where none were noted.
+
+    Raises Refused where there is a note that cannot be used.
+    """
+    if not os.path.lexists(folder / MODES):
+        return {}
     try:
-        found = json.loads(read_plain(folder / MODES, NOTE_LIMIT))
+        found = json.loads(read_plain(folder / MODES, MODES_LIMIT))
         return {str(path): int(mode, 8) & 0o777 for path, mode in found.items()}
     except (Refused, ValueError, TypeError, AttributeError, RecursionError):
-        return {}
+        raise Refused(
+            f"The note of permissions ({MODES}) cannot be used. Files have those with which they were copied, and a task that "
+            "asks for permissions (1.5) or starts a script (1.2, 1.4, 2.5) may miss them."
+        ) from None
 
 
 # ---- copying --------------------------------------------------------------------------------------------------------
@@ -281,14 +304,17 @@ def settle(handed_in: Path, module: Module, home: Path, seed: int = 1) -> list[s
         return (here.is_dir() and here.name != ".git") or not here.exists()
 
     # Answers first, so that no heap of other files can use up what may be copied.
-    modes = noted_modes(handed_in)
+    try:
+        modes, damaged = noted_modes(handed_in), []
+    except Refused as refused:
+        modes, damaged = {}, [str(refused)]
     copiers = [
         Copier(lambda path: of_an_answer(path) or on_the_way(path), modes),
         Copier(else_wanted, modes, total_limit=20 * MEGABYTE, count_limit=1000),
     ]
     for copier in copiers:
         copier.copy(handed_in, home)
-    remarks = [remark for copier in copiers for remark in copier.remarks]
+    remarks = damaged + [remark for copier in copiers for remark in copier.remarks]
     return list(dict.fromkeys([NO_NOTE, *remarks] if own is None else remarks))
 
 

@@ -30,6 +30,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from opslab import plain
+from opslab.worlds import workspace
 from opslab.worlds.aws.signature import Http
 
 if TYPE_CHECKING:
@@ -39,7 +41,8 @@ if TYPE_CHECKING:
 MOST = 20_000
 """So many changes are made again, no more: a journal from somebody else could be without end."""
 
-SIZE_LIMIT = 64 * 1024 * 1024
+SIZE_LIMIT = workspace.ANSWER_LIMIT
+"""Bytes. What is larger would not be taken along when the workspace is handed in."""
 
 READS = (
     "Get", "List", "Describe", "Head", "BatchGet", "Query", "Scan", "Select", "Simulate", "Lookup", "Filter",
@@ -75,12 +78,7 @@ class Journal:
 
     def _load(self) -> None:
         try:
-            # A pipe would keep us waiting, and without end.
-            handle = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(handle, "rb") as file:
-                if not stat.S_ISREG(os.fstat(handle).st_mode):
-                    self.damaged = "it is not an ordinary file"
-                    return
+            with plain.open_file(self.path) as file:
                 raw = file.read(SIZE_LIMIT + 1)
         except FileNotFoundError:
             return
