@@ -86,6 +86,12 @@ REFUSED = {
     "a:\n  script: x\n  stage: tset": "line 1: a: there is no stage tset; add it to stages.",
     "a:\n  script: x\n  needs: [b]": "line 1: a needs b, and there is no such job.",
     "a:\n  script: x\n  needs: [b]\nb:\n  script: x\n  needs: [a]": "line 1: these jobs wait for each other: a, b.",
+    "a:\n  stage: build\n  script: x\n  needs: [b]\nb:\n  stage: deploy\n  script: x": (
+        "line 1: a job: need b is not defined in current or prior stages: b is in deploy, which comes after build. "
+        "Move one of the two into another stage, or take b out of needs."
+    ),
+    "a:\n  stage: .pre\n  script: x\n  needs: [b]\nb:\n  script: x": "need b is not defined in current or prior stages",
+    "stages: [b, a]\na:\n  stage: b\n  script: x\n  needs: [b]\nb:\n  stage: a\n  script: x": "b is in a, which comes after b.",
     "a:\n  script: x\na:\n  script: y": "line 3: a is there twice.",
     "a:\n  script:\n    - echo a: b": "A colon followed by a space makes a key",
     "a:\n  script: x\n  rules:\n    - changes: [x]": "line 4: rules: changes is not read here; only if and when are.",
@@ -238,6 +244,29 @@ def test_pipelines_can_be_skipped_given_variables_and_overtaken(tmp_path):
     record = run(desk)
     assert [one["state"] for one in desk.repository.pipelines()][-2:] == ["canceled", "success"]
     assert "[push]" in log(desk, record["jobs"]["a"])
+
+
+def later(desk: Desk) -> dict:
+    """Push a pipeline file in which a job needs one of a later stage; the pipeline."""
+    desk.change()
+    file = "a:\n  stage: build\n  script: x\n  needs: [b]\nb:\n  stage: deploy\n  script: x\n"
+    (desk.clone / ".gitlab-ci.yml").write_text(file)
+    desk.sh("git commit -qam 'Wait for b' && git push -q -o merge_request.create origin country")
+    return run(desk)
+
+
+def test_a_need_of_a_later_stage_fails_and_says_why(tmp_path):
+    desk = make(tmp_path, "a:\n  script: x\n")
+    assert later(desk)["state"] == "failed"
+    assert "need b is not defined in current or prior stages" in str(desk.repository.merge_request(1).blockers()[0])
+
+
+def test_jobs_of_the_same_stage_may_need_each_other(tmp_path):
+    desk = make(
+        tmp_path, "a:\n  script: [test -e x]\n  needs: [b]\nb:\n  script: [touch x]\n  artifacts: {paths: [x]}\n"
+    )
+    record = run(desk)
+    assert {name: job["state"] for name, job in record["jobs"].items()} == {"a": "success", "b": "success"}
 
 
 # ---- jobs ------------------------------------------------------------------------------------------------------------

@@ -202,12 +202,21 @@ class _Reader:
 
     def _check(self, jobs: list[Job], stages: tuple[str, ...]) -> None:
         by_name = {job.name: job for job in jobs}
+        order = {stage: number for number, stage in enumerate(dict.fromkeys(stages))}
         for job in jobs:
             if job.stage not in stages:
                 self.problems.append(f"line {job.line}: {job.name}: there is no stage {job.stage}; add it to stages.")
             for need in job.needs or ():
                 if need not in by_name:
                     self.problems.append(f"line {job.line}: {job.name} needs {need}, and there is no such job.")
+                    continue
+                own, others = job.stage, by_name[need].stage
+                if own in order and others in order and order[others] > order[own]:
+                    self.problems.append(
+                        f"line {job.line}: {job.name} job: need {need} is not defined in current or prior stages: "
+                        f"{need} is in {others}, which comes after {own}. "
+                        f"Move one of the two into another stage, or take {need} out of needs."
+                    )
         done: set[str] = set()
         while ready := [
             job for job in jobs if job.name not in done and all(n in done or n not in by_name for n in job.needs or ())
