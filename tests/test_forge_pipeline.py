@@ -269,6 +269,27 @@ def test_jobs_of_the_same_stage_may_need_each_other(tmp_path):
     assert {name: job["state"] for name, job in record["jobs"].items()} == {"a": "success", "b": "success"}
 
 
+LEFT_OUT = """
+a:
+  script: echo a
+  needs: [b]
+  rules: [{if: $CI_PIPELINE_SOURCE == "merge_request_event"}]
+b:
+  script: echo b
+"""
+
+
+def test_a_need_that_the_rules_leave_out_of_a_merge_request_is_told_there(tmp_path):
+    """The branch's pipeline has nothing to complain of, so it must not be the one that counts."""
+    desk = make(tmp_path, LEFT_OUT)
+    mr = desk.opened()
+    desk.repository.react()
+    found = {one["source"]: one for one in desk.repository.pipelines() if one["branch"] == "country"}
+    assert {name: one["state"] for name, one in found.items()} == {"push": "success", "merge_request_event": "failed"}
+    why = "line 2: a needs b, which has no place in this pipeline by its rules."
+    assert found["merge_request_event"]["errors"] == [why] and why in str(mr.blockers()[0])
+
+
 # ---- jobs ------------------------------------------------------------------------------------------------------------
 
 
@@ -445,6 +466,44 @@ def test_a_pipeline_whose_process_was_killed_runs_again(tmp_path, monkeypatch):
         desk.repository.react()
     assert [(one["state"], one["jobs"][0]["state"]) for one in desk.repository.pipelines()] == [("running", "running")]
     assert run(desk)["state"] == "success" and len(desk.repository.pipelines()) == 1
+
+
+def test_a_fault_of_the_forge_ends_the_pipeline_and_is_told(tmp_path, monkeypatch):
+    desk = make(tmp_path, "a:\n  script: [echo x]\n")
+    desk.opened()
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "script", lambda job: {}[job.name])
+        desk.repository.react()
+    states = [(one["state"], one["jobs"][0]["state"]) for one in desk.repository.pipelines()]
+    assert states == [("failed", "failed")] * 2, "the first does not keep the second waiting"
+    (status,) = desk.repository.merge_request(1).statuses()
+    assert status["state"] == "failed" and "the forge stumbled (KeyError: 'a')" in status["description"]
+
+
+def test_without_a_jail_a_pipeline_waits_until_there_is_one(tmp_path, monkeypatch):
+    desk = make(tmp_path, "a:\n  script: [echo x]\n")
+
+    def missing(*_, **__):
+        raise jail.JailError("there is no bubblewrap")
+
+    with monkeypatch.context() as patch, pytest.raises(jail.JailError):
+        patch.setattr(jail, "run", missing)
+        desk.repository.react()
+    assert run(desk)["state"] == "success", "a machine that lacks something is no fault of the pipeline"
+
+
+def test_a_pipeline_file_that_was_in_order_once_fails_and_says_why(tmp_path, monkeypatch):
+    """A desk may be older than this version of the course, which refuses more."""
+    desk = make(tmp_path, "a:\n  script: [echo x]\n")
+
+    def refused(text):
+        raise PipelineError(["line 1: not any more."])
+
+    with monkeypatch.context() as patch:
+        parse_now = pipeline.parse
+        patch.setattr(pipeline, "parse", lambda text: refused(text) if desk.repository.pipelines() else parse_now(text))
+        record = run(desk)
+    assert (record["state"], record["errors"]) == ("failed", ["line 1: not any more."])
 
 
 def test_one_worker_at_a_time_and_events_are_never_lost(tmp_path):

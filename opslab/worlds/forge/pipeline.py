@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import logging
 import os
 import re
 import shlex
@@ -108,8 +109,8 @@ def _plan(repository: Repository, sha: str, branch: str, mr: Record | None, fact
         if not chosen:
             return
     except PipelineError as error:
-        if mr:
-            return  # the branch's pipeline says it
+        if mr and not record["jobs"]:
+            return  # nobody can use such a file: the branch's pipeline says it
         record |= {"state": "failed", "errors": error.problems, "jobs": []}
     if facts.get("skip"):
         record["state"] = "skipped"
@@ -215,10 +216,26 @@ def run_next(repository: Repository, **how: Any) -> list[int] | None:
     _save(repository, record)
     for number in numbers:
         publish(repository, number)
-    run(repository, record, **how)
+    try:
+        run(repository, record, **how)
+    except (OSError, jail.JailError):
+        raise  # this machine lacks something: the pipeline runs again as soon as somebody reacts, see `recover`
+    except PipelineError as error:  # a desk may be older than the version of the course that refuses this
+        _give_up(repository, record, error.problems)
+    except Exception as error:  # tried again, it would only stumble again, and keep all others waiting
+        logging.getLogger(__name__).exception("pipeline %s of %s could not be run", record["id"], repository.path)
+        said = f"running it: the forge stumbled ({type(error).__name__}: {error}). That is no fault of yours: push again, and report it if it stays so."  # fmt: skip
+        _give_up(repository, record, [said])
     for number in numbers:
         publish(repository, number)
     return numbers
+
+
+def _give_up(repository: Repository, record: Record, errors: list[str]) -> None:
+    """Note that a pipeline has failed in the middle: its job too, if one was running, and those after it never begin."""
+    ended = {"running": "failed", "created": "skipped"}
+    jobs = [job | {"state": ended.get(job["state"], job["state"])} for job in record["jobs"]]
+    _save(repository, record | {"state": "failed", "errors": errors, "jobs": jobs})
 
 
 def run(
