@@ -47,6 +47,10 @@ class LabError(Exception):
         return [str(self)]
 
 
+class TooMuch(LabError):
+    """More was to be asked than goes into one request."""
+
+
 class NotYet(LabError):
     """A check in which something is still missing. The card above it says what."""
 
@@ -78,6 +82,8 @@ def ask(home: Path, op: str, *, tell: Callable[[str], None] = lambda text: None,
             _make_sure(home, path)
         try:
             return wire.exchange(path, {"op": op, **arguments}, tell)
+        except wire.TooLong as refusal:
+            raise TooMuch(str(refusal)) from None
         except wire.Refusal as refusal:
             raise LabError(str(refusal)) from None
         except (ConnectionError, FileNotFoundError) as error:
@@ -514,10 +520,13 @@ def draw(*path: str, only: str = "") -> Picture:
     return Picture(found["text"], found["svg"])
 
 
-def _picture(op: str, **arguments: Any) -> Picture:
-    """What the server of this world draws; raises LabError."""
-    with _telling() as tell:
-        found = ask(here(), op, tell=tell, **arguments)
+def _picture(op: str, *, less: str = "", **arguments: Any) -> Picture:
+    """What the server of this world draws; raises LabError. less: how to come to less, where it is too much to be sent."""
+    try:
+        with _telling() as tell:
+            found = ask(here(), op, tell=tell, **arguments)
+    except TooMuch as error:
+        raise LabError(f"{error} {less}".strip()) from None
     return Picture(found["text"], found["html"])
 
 
@@ -581,7 +590,8 @@ def rows(counts: Any, title: str = "Rows a day", marked: dict[str, str] | None =
         columns = {str(name): [_value(value) for value in table[name]] for name in table.columns}
     except (AttributeError, TypeError, ValueError):
         raise LabError("opslab.rows() draws a DataFrame or Series of numbers whose index are days.") from None
-    return _picture("rows", days=days, columns=columns, title=title, marked=marked or {})
+    less = f"opslab.rows() draws a row for each day, and these are {len(days):,} rows: group them first, counts.groupby('day').sum()."
+    return _picture("rows", less=less, days=days, columns=columns, title=title, marked=marked or {})
 
 
 def beside(today: Any, past: Any, title: str = "A day beside the days before") -> Picture:
@@ -597,7 +607,9 @@ def beside(today: Any, past: Any, title: str = "A day beside the days before") -
         raise LabError("opslab.beside(today, past) wants a dictionary of numbers, and a DataFrame of such numbers.") from None  # fmt: skip
     if not history:
         raise LabError("None of the measures of today has a column in past, so there is nothing to compare.")
-    return _picture("beside", today=values, history=history, title=title)
+    rows = max(map(len, history.values()))
+    less = f"opslab.beside(today, past) wants a row for each good day in past, and there are {rows:,} rows: measure day by day first."
+    return _picture("beside", less=less, today=values, history=history, title=title)
 
 
 def _value(value: Any) -> float | None:

@@ -30,18 +30,27 @@ class Refusal(Exception):
     """What was asked for cannot be done; the text is one sentence, made to be shown."""
 
 
+class TooLong(Refusal):
+    """More than a server reads at once was to be asked. Nothing was sent."""
+
+
 def exchange(
     path: Path, request: dict[str, Any], tell: Tell = lambda text: None, *, seconds: float | None = None
 ) -> Any:
     """Ask the server at `path` and wait for its result. tell: called with a few words now and then while it works.
 
-    seconds: the longest silence to put up with; None: any. Raises Refusal with the server's sentence, ConnectionError or
-    FileNotFoundError where no server answers, TimeoutError where one is silent for too long.
+    seconds: the longest silence to put up with; None: any. Raises Refusal with the server's sentence, TooLong where the request
+    is one of more than LINE_LIMIT bytes, ConnectionError or FileNotFoundError where no server answers, TimeoutError where one is
+    silent for too long.
     """
+    asked = json.dumps(request).encode() + b"\n"
+    if len(asked) > LINE_LIMIT:  # the server would see half a line, or hang up in the middle of it
+        found = f"This request has {len(asked):,} bytes; at most {LINE_LIMIT:,} are taken in one go."
+        raise TooLong(f"{found} Ask about less.")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(seconds)
         _connect(connection, path, seconds)
-        connection.sendall(json.dumps(request).encode() + b"\n")
+        connection.sendall(asked)
         with connection.makefile("r", encoding="utf-8") as lines:
             for line in lines:
                 message = json.loads(line)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pandas
 import psutil
 import pytest
 from patience import gone, until
@@ -480,6 +482,17 @@ def test_a_server_that_cannot_be_kept_alive_is_told_in_one_line(course, monkeypa
     assert course.refused(opslab.check, "0.1").startswith(
         f"The lab server of {course.home(ZERO)} does not answer (it went away"
     )
+
+
+@pytest.mark.parametrize("days", [60_000, 200_000])
+def test_a_frame_that_is_too_big_to_draw_is_told_in_one_line(course, days):
+    course.open("00")
+    counts = pandas.DataFrame({"rows": range(days)}, index=["2026-11-16"] * days)
+    said = course.refused(opslab.rows, counts)
+    assert re.match(r"This request has [0-9,]+ bytes; at most 1,048,576 are taken in one go\. .*groupby", said)
+    said = course.refused(opslab.beside, {"rows": 5, "more": 6}, counts.assign(more=0.123456789))
+    assert "at most 1,048,576" in said and "a row for each good day" in said
+    course.still_works()
 
 
 def test_a_server_that_does_not_start_is_told_in_one_line(course, monkeypatch):

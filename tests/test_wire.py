@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import stat
 import tempfile
@@ -47,6 +48,8 @@ class Answering:
                 return {1, 2}
             case "big":
                 return "x" * 5_000_000
+            case "echo":
+                return len(request["text"])
             case _:
                 raise KeyError("a fault of the server")
 
@@ -79,6 +82,18 @@ def test_what_is_told_on_the_way_comes_in_order(running):
 
 def test_a_big_result(running):
     assert len(wire.exchange(running.path, {"op": "big"})) == 5_000_000
+
+
+@pytest.mark.parametrize("more", [1, 3_000_000])
+def test_what_is_too_long_is_refused_before_it_is_sent(running, more):
+    """A server would hang up in the middle of it, or see half a line."""
+    left = wire.LINE_LIMIT - len(json.dumps({"op": "echo", "text": ""}) + "\n")
+    said = f"This request has {wire.LINE_LIMIT + more:,} bytes; at most 1,048,576 are taken in one go. Ask about less."
+    with pytest.raises(wire.TooLong, match=f"^{re.escape(said)}$") as refused:
+        wire.exchange(running.path, {"op": "echo", "text": "x" * (left + more)})
+    assert isinstance(refused.value, wire.Refusal), "whoever shows refusals shows this one, too"
+    assert running.asked == []
+    assert wire.exchange(running.path, {"op": "echo", "text": "x" * left}) == left
 
 
 def test_a_fault_of_the_server_is_one_sentence_and_not_silence(running, capfd):
