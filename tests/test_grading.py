@@ -732,6 +732,16 @@ def test_fences_hold_whatever_stands_between_them():
     assert nbgrader_plugin.fenced("a ```` b") == "`````text\na ```` b\n`````"
 
 
+@pytest.mark.parametrize("name", ["course", "ops[2026]", "a * and ?", "[!x]"])
+def test_everybody_is_found_whatever_the_course_folder_is_called(tmp_path, name):
+    submitted = tmp_path / name / "submitted"
+    for student in ("ada", "ben[1]"):
+        (submitted / student / STEM / "workspace").mkdir(parents=True)
+    (submitted / "eve" / "02_merge_requests" / "workspace").mkdir(parents=True)
+    found = nbgrader_plugin.everybody(CourseDirectory(root=str(tmp_path / name)), STEM)
+    assert found == {submitted / student / STEM / "workspace": student for student in ("ada", "ben[1]")}
+
+
 # ---- module 03: what was changed in AWS -----------------------------------------------------------------------------
 
 THREE = "03_iam_roles"

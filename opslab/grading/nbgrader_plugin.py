@@ -31,6 +31,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from nbgrader import utils
 from nbgrader.api import Gradebook
 from nbgrader.converters import NbGraderException, base
+from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
@@ -209,6 +210,14 @@ def fenced(text: str) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+def everybody(coursedir: CourseDirectory, assignment: str) -> dict[Path, str]:
+    """The workspaces that were submitted for an assignment, with the names of those who did."""
+    # Nobody is called NUL. What else stands in the path is a name, also where it looks like a pattern: ops[2026].
+    path = os.path.join(coursedir.format_path(coursedir.submitted_directory, "\0", assignment), submission.FOLDER)
+    found = glob.glob(glob.escape(path).replace("\0", "*"))
+    return {Path(other): Path(other).parent.parent.name for other in sorted(found)}
+
+
 class GradeFromWorld(NbGraderPreprocessor):
     """Fills the outputs of graded cells from checks in a fresh world. Learner kernels are never asked."""
 
@@ -247,11 +256,7 @@ class GradeFromWorld(NbGraderPreprocessor):
             resources["opslab_refused"] = refused
         for remark in remarks:
             self.log.warning("%s: %s", names["student"], remark)
-        everybody = (
-            Path(coursedir.format_path(coursedir.submitted_directory, "*", names["assignment"])) / submission.FOLDER
-        )
-        others = {Path(other): Path(other).parent.parent.name for other in sorted(glob.glob(str(everybody)))}
-        for doubt in submission.doubts(folder / submission.FOLDER, others):
+        for doubt in submission.doubts(folder / submission.FOLDER, everybody(coursedir, names["assignment"])):
             # For whoever grades alone: it does not go into the notebook, and so not into the feedback.
             self.log.warning("%s: %s", names["student"], doubt)
         if remarks:
