@@ -435,21 +435,6 @@ def test_every_request_that_has_to_be_denied_could_be_done(desk):
     assert denied == []
 
 
-DRAWN = {"no_other_actions", "no_other_things"}
-"""The expectations of 3.3 that try some requests of a pool, a few of them drawn by lot."""
-
-THREE = [case for case in replay.cases(STEM) if case.task == "3.3" and (case.right or DRAWN & case.missed.keys())]
-
-
-@pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, marks=[pytest.mark.slow] * (case.folder.name != "plain"), id=str(case)) for case in THREE],
-)
-def test_with_all_requests_tried_the_verdict_is_the_same(case: replay.Case, desk):
-    report = replay.ask(case, desk(case), twists=["all"], graded=True)
-    assert replay.differences(case, report) == []
-
-
 # ---- journals that somebody has made up -----------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from conftest import ROOT
 
 import opslab
 from opslab import checks, cli, course, quiz
+from opslab.worlds import workspace
 
 STEMS = [course.stem_of(number) for number in sorted(course.TOPICS)]
 MODULES = [checks.load(stem) for stem in STEMS]
@@ -196,6 +197,35 @@ def test_hidden_worlds_are_of_tasks_that_exist():
         for task_id in hidden:
             for world in checks.hidden_worlds(path, task_id):
                 assert isinstance(world["unseen"], int) and set(world) <= {"unseen", "twists"}
+
+
+def test_scenarios_know_the_twists_that_the_course_gives_them():
+    for module in MODULES:
+        given = {"lesson"} if module.cloud or module.forge else set()
+        assert workspace.scenario(module.stem).TWISTS.keys() & {"lesson"} == given
+
+
+@pytest.mark.parametrize(
+    ("task", "twist", "said"),
+    [("1.2", "clos", "has the twist clos. Module 01 knows close (the first two partners differ by one), "),
+     ("1.4", "Close", "has the twist Close. Module 01 knows close ("),
+     ("3.3", "all", "has the twist all. Module 03 knows none: leave twists out."),
+     ("2.1", "lesson", "has the twist lesson. Module 02 knows none: leave twists out.")],
+)  # fmt: skip
+def test_a_hidden_world_with_a_twist_that_nobody_knows_is_refused(tmp_path, task, twist, said):
+    """Without a word it would be a world like any other, and the difficulty gone."""
+    path = tmp_path / "hidden.toml"
+    path.write_text(f'["{task}"]\nworlds = [{{ unseen = 1 }}, {{ unseen = 2, twists = ["{twist}"] }}]\n')
+    for asked in (task, f"{task[0]}.2"):
+        with pytest.raises(checks.HiddenWorldsError) as refused:
+            checks.hidden_worlds(path, asked)
+        assert str(refused.value).startswith(f"{path}: a world of {task} {said}")
+
+
+def test_a_hidden_world_may_have_every_difficulty_that_its_module_knows(tmp_path):
+    path = tmp_path / "hidden.toml"
+    path.write_text('["1.2"]\nworlds = [{ unseen = 2, twists = ["close", "none late", "one digit"] }]\n')
+    assert checks.hidden_worlds(path, "1.2") == [{"unseen": 2, "twists": ["close", "none late", "one digit"]}]
 
 
 # ---- how notebooks are written --------------------------------------------------------------------------------------------

@@ -641,12 +641,15 @@ def hidden_worlds(path: Path | None, task_id: str) -> list[dict[str, Any]]:
         found = tomllib.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise HiddenWorldsError(f"{path} cannot be read ({error}). {expected}") from None
-    known = {task.id for task in module_of(task_id).tasks}
+    module = module_of(task_id)
+    known = {task.id for task in module.tasks}
     for name, table in found.items():
         worlds = table.get("worlds") if isinstance(table, dict) else None
         fits = isinstance(worlds, list) and table.keys() == {"worlds"} and all(map(_is_world, worlds))
         if name not in known or not fits:
             raise HiddenWorldsError(f"{path}: found {name} = {str(table)[:100]}. {expected}")
+        if wrong := _unknown_twist(worlds, module):
+            raise HiddenWorldsError(f"{path}: a world of {name} has {wrong}")
     return found.get(task_id, {}).get("worlds", [])
 
 
@@ -658,6 +661,17 @@ def _is_world(world: object) -> bool:
         and world.keys() <= {"unseen", "twists"}
         and type(world.get("unseen")) is int
     )
+
+
+def _unknown_twist(worlds: list[dict[str, Any]], module: Module) -> str:
+    """The first twist that the module's scenario does not know, and those that it does; "" where it knows them all."""
+    twists = workspace.scenario(module.stem).TWISTS
+    known = {name: what for name, what in twists.items() if name != "lesson"}  # whose desk has no tasks
+    unknown = [twist for world in worlds for twist in world.get("twists", []) if twist not in known]
+    if not unknown:
+        return ""
+    names = ", ".join(f"{name} ({what})" for name, what in known.items()) or "none: leave twists out"
+    return f"the twist {unknown[0]}. Module {module.number} knows {names}."
 
 
 def grade(

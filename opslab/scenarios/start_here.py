@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+TWISTS: dict[str, str] = {}
+
 
 def build(home: Path, seed: int, twists: frozenset[str]) -> None:
     """Put the desk on `home`: a welcome note."""

@@ -19,6 +19,8 @@ from types import ModuleType
 
 from opslab.scenarios.docker_pinning import ci, dockerfile, incident, lesson, pins, promote, runners
 
+TWISTS = {"lesson": "the desk of lesson 05"}
+
 TASKS = (incident, pins, dockerfile, promote, ci, runners)
 
 

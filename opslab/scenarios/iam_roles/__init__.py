@@ -18,6 +18,7 @@ from opslab.scenarios.iam_roles.names import ACCOUNTS, Profile, config_file, cre
 from opslab.worlds.aws import keys
 
 DESK = Path(__file__).parent / "desk"
+TWISTS = {"lesson": "the desk of lesson 03"}
 
 
 def profiles(seed: int, twists: frozenset[str] = frozenset()) -> list[Profile]:

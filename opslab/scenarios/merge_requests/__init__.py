@@ -16,6 +16,7 @@ from opslab.scenarios.merge_requests import churn, conflict, first, halved, leak
 from opslab.scenarios.merge_requests.people import Past, forge_of
 
 DESK = Path(__file__).parent / "desk"
+TWISTS = {"lesson": "the desk of lesson 02"}
 
 
 def build(home: Path, seed: int, twists: frozenset[str]) -> None:

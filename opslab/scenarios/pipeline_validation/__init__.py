@@ -20,6 +20,8 @@ from types import ModuleType
 
 from opslab.worlds.workspace import LIBRARY
 
+TWISTS = {"lesson": "the desk of lesson 06"}
+
 TASKS = {"6.1": "green", "6.2": "catching", "6.3": "door", "6.4": "sample", "6.5": "revenue", "6.6": "memo"}
 """The part of each task: a module of this package."""
 

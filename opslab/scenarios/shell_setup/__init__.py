@@ -20,6 +20,7 @@ from opslab.scenarios.shell_setup import feeds, loader
 
 DESK = Path(__file__).parent / "desk"
 DAY = "2026-11-16"
+TWISTS = feeds.TWISTS
 ACCOUNT = "report_bot"
 EXECUTABLE = ("jobs/export.sh", "jobs/report.sh", "jobs/report.sh.bak")
 
@@ -27,7 +28,7 @@ EXECUTABLE = ("jobs/export.sh", "jobs/report.sh", "jobs/report.sh.bak")
 def build(home: Path, seed: int, twists: frozenset[str], lines: int = 200_000) -> None:
     """Put the desk on `home`. lines: the length of the partner log.
 
-    Twists: see `feeds.write` (partner log) and `orders` (the day that is exported).
+    Twists: of the partner log, see TWISTS.
     """
     secret = password(seed)
     for source in sorted(DESK.rglob("*")):

@@ -14,13 +14,15 @@ PARTNERS = (
     "meubelmarkt", "oldbooks", "rowerowo", "sofashop", "stuffswap", "tekno-two", "vinylist", "wardrobe",
 )  # fmt: skip
 
+TWISTS = {
+    "close": "the first two partners differ by one",
+    "none late": "a perfect day",
+    "one digit": "few late files, so that counts of one, two and three digits meet",
+}
+
 
 def write(path: Path, seed: int, *, lines: int = 200_000, twists: frozenset[str] = frozenset()) -> Counter:
-    """Write a day's log and return how often each partner was late.
-
-    Twists: "none late" (a perfect day), "close" (the first two partners differ by one), "one digit" (few late files, so
-    that counts of one, two and three digits meet).
-    """
+    """Write a day's log and return how often each partner was late. twists: names of TWISTS."""
     rng = random.Random(f"feeds {seed} {sorted(twists)}")
     partners = list(PARTNERS)
     rng.shuffle(partners)

@@ -30,6 +30,7 @@ from opslab.scenarios.terraform_gitops import bucket, drift, lesson, plans, reco
 from opslab.scenarios.terraform_gitops.common import PEOPLE, TARGETS
 
 DESK = Path(__file__).parent / "desk"
+TWISTS = {"lesson": "the desk of lesson 04"}
 
 
 def profiles(seed: int) -> list[Profile]:
