@@ -37,12 +37,13 @@ comfy = module.task(
     files=[RC, ".bash_prompt", ".bash_aliases", ".inputrc", ".bashrc.d"],
     uses=[".[!.]*", "bin"],
     hints=[
-        ("Do one line at a time: write it into ~/.bashrc, open a new shell with “bash”, look, “exit”, next line. "
+        ("Do one line at a time: write it into ~/.bashrc, let “exec bash” read it anew in the terminal, look, next line. "
         "The lesson has each piece on its own."),
         ("Completion: source /usr/share/bash-completion/bash_completion, and one line of its own for aws: "
         "complete -C aws_completer aws. History: HISTCONTROL, HISTSIZE, shopt -s histappend, and two bind lines for the arrows."),
         ("Prompt: the exit code is gone as soon as anything else runs, so the first thing that a function in PROMPT_COMMAND "
-        "does is: local code=$?. Build PS1 there, piece by piece; the branch comes from: git branch --show-current 2>/dev/null"),
+        "does is: local code=$?. Build PS1 there, piece by piece; the branch comes from: git branch --show-current 2>/dev/null; "
+        "${AWS_PROFILE:+$AWS_PROFILE } is the profile and a space where one is set, and nothing where none is."),
         ("A skeleton: prompt() { local code=$?; PS1=''; [ $code -ne 0 ] && PS1+=\"[$code] \"; …; PS1+='\\w \\$ '; }  "
         "PROMPT_COMMAND=prompt. Colours go between \\[ and \\]: \\[\\e[31m\\] red, \\[\\e[0m\\] back to normal."),
     ],
@@ -676,7 +677,7 @@ loud = module.task(
         "of it fails, -u refuses variables that are not set."),
         ("Temporary files: work=$(mktemp -d) makes a folder that nobody else has; trap 'rm -rf \"$work\"' EXIT removes it "
         "whatever happens. Publish as the very last step, when all is there."),
-        "To say what failed: trap 'echo \"export of $day failed\" >&2' ERR. And quote: \"$1\", \"$work/orders.csv.gz\".",
+        "To say what failed: day=$1; trap 'echo \"export of $day failed\" >&2' ERR. And quote: \"$1\", \"$work/orders.csv.gz\".",
     ],
 )  # fmt: skip
 
@@ -856,7 +857,7 @@ secrets = module.task(
         ("mkdir -m 700 ~/.secrets; then the password, alone on one line, in ~/.secrets/warehouse; chmod 600 for the file. "
         "6 is read and write for you, the two 0 are nothing for everybody else."),
         ("Arguments of a command are seen by everybody who types ps. “head ~/tools/warehouse” shows two other ways to hand it "
-        "the password. To take lines out of a file: an editor, or grep -v, which keeps "
+        "the password. To take lines out of a file: an editor; or grep -v … FILE > new; mv new FILE (never into the file itself, which > empties first). It keeps "
         "all lines but those that match. Close other terminals here first: an open bash writes its memory back when it ends."),
         ("report.sh then needs neither the password nor a variable with it in the file: "
         'warehouse --password-file "$HOME/.secrets/warehouse" report'),
@@ -972,13 +973,20 @@ exec "$HOME/tools/warehouse.real" "$@"
 """
 
 
+def _rotated(trial: Trial, noted: str, valid: str):
+    """The report in a fresh world in which one password stands in its place, and one is valid in the warehouse."""
+    home = trial.scratch(trial.seed, lines=10)
+    (home / PLACE).chmod(0o600)  # some let themselves only read it
+    (home / PLACE).write_text(noted + "\n")
+    scenario.set_password(home, valid)
+    return _report(trial, home)
+
+
 @secrets.expects("it is read when the report runs: change it in that one place, and the report follows", points=1, needs="report_works right_place")  # fmt: skip
 def one_place(trial: Trial) -> None:
-    home = trial.scratch(trial.seed, lines=10)
     fresh = scenario.password(trial.seed + 1000)
-    (home / PLACE).chmod(0o600)  # some let themselves only read it
-    (home / PLACE).write_text(fresh + "\n")
-    scenario.set_password(home, fresh)
-    done = _report(trial, home)
+    if "bikes" in _rotated(trial, noted="a slip of the pen", valid=fresh).out:
+        raise Miss("With a wrong password in that file, the report prints the very same. Whatever it prints, nobody has just asked the warehouse for it.", tried=f"a wrong password in ~/{PLACE}; {REPORT}", got="the report", wanted="an error", name="made-up")  # fmt: skip
+    done = _rotated(trial, noted=fresh, valid=fresh)
     if done.code or "bikes" not in done.out:
         raise Miss("Somebody rotated the password, in the warehouse and in that file. The report still uses the old one.", tried=f"a new password in ~/{PLACE}; {REPORT}", got=_said(done), wanted="the report", name="copied")  # fmt: skip
