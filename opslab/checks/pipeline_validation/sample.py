@@ -201,7 +201,9 @@ def rows(trial: Trial) -> None:
 
 @task.expects("intervals for visitors drawn by lot, with all their rows", points=0.5)
 def visitors(trial: Trial) -> None:
-    said = _of_kinds(trial, "visitors")
+    said = _of_kinds(trial, "visitors", "bare")
+    bare = [one for one in said if one.sample.kind == "bare"]
+    said = [one for one in said if one.sample.kind == "visitors"]
     by_visitor = [one.sample for one in said if abs(one.share - _share_of_visitors(one.sample)) < 0.002]
     if len(by_visitor) > len(said) / 2:
         raise Miss(
@@ -212,6 +214,15 @@ def visitors(trial: Trial) -> None:
         said, "visitors with all their rows", MOST["visitors"], "rows-are-not-alone",
         "The truth is outside far too often. Ten clicks of one phone with a wrong clock are one thing that was found, not ten. What was drawn is visitors.",
     )  # fmt: skip
+
+    # Wilson's upper end is about 3.8 of the visitors, that of a bootstrap of visitors is 0.
+    if by_rows := [one for one in bare if one.high < 2 / len(np.unique(one.sample.visitor))]:
+        one = by_rows[0]
+        count = len(np.unique(one.sample.visitor))
+        raise Miss(
+            "Nothing strange was found among some visitors, and the script is too sure of that. Drawn were visitors: of so many that had none, how many could have one? Their rows do not make them more.",
+            tried=f"{len(bare)} files of visitors, with nothing strange in them", got=f"up to {one.high:.4f}, of {count} visitors with {len(one.sample.visitor):,} rows", wanted="0 to something: about 3 of as many visitors as there are", name="sure-of-no-visitor",
+        )  # fmt: skip
 
 
 def _share_of_visitors(sample: Sample) -> float:
@@ -227,7 +238,7 @@ def slices(trial: Trial) -> None:
             "Some files are rows that follow each other: a few minutes of a month. However many they are, they say nothing about its other days and hours.",
             tried=f"{len(slices)} files of rows that follow each other", got=f"an interval for {len(trusted)} of them", wanted="none", name="slice-trusted",
         )  # fmt: skip
-    _of_kinds(trial, "rows", "rare", "visitors")
+    _of_kinds(trial, "rows", "rare", "visitors", "bare")
 
 
 # ---- the form --------------------------------------------------------------------------------------------------------------

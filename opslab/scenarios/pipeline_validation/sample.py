@@ -11,6 +11,7 @@ strange if it happened after it was received: a phone with a wrong clock. So it 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ HEAVIER = 2
 class Sample:
     """Some clicks. share: what share of all rows is strange in the month they are from. scale: about how well that can be told.
 
-    kind: rows, rare (rows, and hardly any of them strange), visitors or slice.
+    kind: rows, rare (rows, and hardly any of them strange), visitors, bare (visitors, and nothing strange was found) or slice.
     """
 
     kind: str
@@ -194,7 +195,7 @@ def _visitors(draws: Draws, name: str, count: int, wrong: int, people: int, scal
 
 # ---- files on which a script is tried --------------------------------------------------------------------------------------
 
-GROUPS = {"rows": 40, "rare": 60, "visitors": 60, "slice": 20}
+GROUPS = {"rows": 40, "rare": 60, "visitors": 60, "bare": 12, "slice": 20}
 """How many files of each kind."""
 
 
@@ -214,7 +215,10 @@ def hidden(seed: int) -> tuple[Sample, ...]:
     for kind, count in GROUPS.items():
         drawn = [_hidden(draws, kind, number) for number in range(count if kind == "slice" else count * TRIES)]
         drawn.sort(key=lambda one: (one.strange.mean() - one.share) / one.scale if one.scale else 0)
-        found += drawn if kind == "slice" else drawn[TRIES // 2 :: TRIES]
+        if kind == "bare":
+            found += [one for one in drawn if not one.strange.any()][:count]
+        else:
+            found += drawn if kind == "slice" else drawn[TRIES // 2 :: TRIES]
     return tuple(found[at] for at in np.argsort(draws.bits("order", np.arange(len(found)))))
 
 
@@ -229,14 +233,15 @@ def _hidden(draws: Draws, kind: str, number: int) -> Sample:
     if kind == "slice":
         begin = 1 if number % 2 else between("begin", MILLION, 300 * MILLION)
         return _slice(draws, name, between("size", 300, 900), begin, between("share", 40_000, 200_000), people)
-    if kind == "visitors":
-        count, wrong = between("size", 110, 190), between("share", 90_000, 240_000)
+    if kind in ("visitors", "bare"):
+        count = between("size", 110, 190)
+        wrong = between("share", 90_000, 240_000) if kind == "visitors" else between("share", 4_000, 12_000)
         share = _row_share(wrong)
         # How far visitors are from the share, by the rows that they have: the variance of a ratio of sums.
         per_row = wrong * (HEAVIER * (STRANGE_OF_WRONG / MILLION - share)) ** 2 + (MILLION - wrong) * share**2
         mean = float(SIZE.mean()) * (1 + wrong * (HEAVIER - 1) / MILLION)
         scale = math.sqrt(per_row / MILLION * float((SIZE**2).mean()) / count) / mean
-        return _visitors(draws, name, count, wrong, people, scale)
+        return dataclasses.replace(_visitors(draws, name, count, wrong, people, scale), kind=kind)
     count = between("size", 300, 900)
     share = (
         between("share", 30_000, 350_000) / MILLION if kind == "rows" else between("hits", 400, 3_000) / 1000 / count

@@ -49,5 +49,5 @@ for path in sys.argv[1:]:
         sizes[row["visitor_id"]] += 1
         hits[row["visitor_id"]] += int(row["strange"])
     k, n = sum(hits.values()), len(rows)
-    low, high = exact(k, n) if len(sizes) > 0.9 * n else by_visitors(hits, sizes)
+    low, high = exact(k, n) if len(sizes) > 0.9 * n else by_visitors(hits, sizes) if k else exact(0, len(sizes))
     print(f"{path}\t{k / n:.6f}\t{low:.6f}\t{high:.6f}")
