@@ -79,8 +79,9 @@ def tasks(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=1))
         return
+    title, module = (max(len(str(row[name])) for row in rows) for name in ("title", "module"))
     for row in rows:
-        click.echo(f"{row['id']:<5}{row['title']:<34}{row['module']:<18}{row['points']:>4g} points")
+        click.echo(f"{row['id']:<5}{row['title']:<{title}}  {row['module']:<{module}}{row['points']:>4g} points")
 
 
 @main.command()

@@ -25,10 +25,10 @@ task = module.task(
         "than when it is not? And which files are made of other files?"),
         ("For the first four: four weights, how many of the forty incidents each was. Multiply each by how often the sign was seen with it (not seen: ten "
         "minus that), three times, for provider, stream and recount; then divide by their sum. heals can happen only if it is late. For all_partners "
-        "and release: usual odds (4 to 36), times the factor of each partner called, of the experiment. Recommend what is cheapest on average: "
+        "and release: the usual odds (so many of the forty were so, to so many that were not), times the factor of each partner called, of the experiment. Recommend what is cheapest on average: "
         "the sum of probability × cost, for each action."),
         ("weights = incidents['it_was'].value_counts(); weights *= pd.Series({'late': 9, 'lost': 9, 'fewer': 1, 'chart': 1}) for each sign; weights / "
-        "weights.sum(). odds of 1 to 9, twice three to one: 9 to 9, so 50 %. 'No space left on device' is no experiment. refunds: nobody has looked, so it is what "
+        "weights.sum(). An example: odds of 1 to 9, twice three to one, make 9 to 9, so 50 %. 'No space left on device' is no experiment. refunds: nobody has looked, so it is what "
         "it was in the forty. A test would change your mind if after one of its answers another action is cheapest: multiply once more, and look."),
     ],
 )  # fmt: skip

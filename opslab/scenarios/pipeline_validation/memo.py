@@ -347,7 +347,7 @@ of the best (some twelve points off, everywhere) is full marks, within {rough} h
 - `heals`: add up over the four causes how likely it is × how often it went away by itself when it was that. With two causes of 70 and 30 per
   cent, of which the first goes away in five of ten cases and the second in one of ten: 0.7 × 0.5 + 0.3 × 0.1 = 38 per cent.
 - `all_partners`: among the incidents, how many hit all partners? Then each partner who was drawn by lot and is hit counts: if all are hit, it had
-  to be so; if only one in four is, it was one chance in four. 1 against ¼ is four to one for, each time. One who is not hit settles it.
+  to be so; `how-often.md` says how many are otherwise: with one in four, that is 1 against ¼, four to one for, each time. One who is not hit settles it.
 - `release`: `release_before` in `incidents.csv` means that the drop began within the hour after a release, as it does here. So the time itself
   counts no more; it is in there already.
 
