@@ -273,10 +273,12 @@ def test_a_rule_that_is_unknown_or_fails_is_told_and_the_rest_goes_on(tmp_path, 
 
 
 def test_only_modules_of_the_course_are_imported(tmp_path):
-    desk = make(tmp_path, "title", rule_modules=["antigravity", "opslab.../x", "opslab.worlds.forge.nothing"])
+    desk = make(
+        tmp_path, "title", rule_modules=["antigravity", "opslab.../x", "opslab.doctor", "opslab.scenarios.nothing"]
+    )
     desk.change()
     mr = ask(desk)
-    assert "No module named 'opslab.worlds.forge.nothing'" in mr.record["discussion"][-1]["text"]
+    assert "No module named 'opslab.scenarios.nothing'" in mr.record["discussion"][-1]["text"]
 
 
 def test_bots_get_every_event_may_act_and_do_not_hold_up_the_others(tmp_path):

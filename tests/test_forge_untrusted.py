@@ -14,7 +14,8 @@ from test_forge_desk import Desk, errors, make_desk
 
 from opslab.worlds.forge import schema, untrusted
 from opslab.worlds.forge.commit_graph import commit_graph
-from opslab.worlds.forge.git import Git, git_folder
+from opslab.worlds.forge.git import Git, GitError, git_folder
+from opslab.worlds.forge.repository import make
 from opslab.worlds.forge.untrusted import read, take_forge, take_repository
 
 
@@ -339,3 +340,16 @@ def test_shapes():
     ):
         with pytest.raises(ValueError, match="has to be"):
             schema.shaped(value, shape)
+
+
+# ---- git, where somebody else decides how much it prints ---------------------------------------------------------------
+
+
+def test_git_is_read_up_to_a_limit_however_much_it_complains(tmp_path):
+    make(tmp_path / "it.git", "main")
+    git = Git(tmp_path / "it.git")
+    noise = ("-c", "alias.noise=!head -c 300000 /dev/zero >&2; echo said", "noise")
+    assert git.run(*noise, limit=1000) == b"said\n"
+    assert git.run(*noise, limit=3) == b"sai"
+    with pytest.raises(GitError, match="still running after 0.5 seconds"):
+        git.run("-c", "alias.wait=!exec sleep 600", "wait", limit=10, seconds=0.5)

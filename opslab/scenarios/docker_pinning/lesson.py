@@ -42,17 +42,6 @@ RUN test -z "$TOKEN" || echo "asked the price feed with a token" > feed.txt
 CMD python report.py
 """
 
-BETTER = """\
-FROM {base}
-RUN useradd --uid 1000 app
-WORKDIR /app
-COPY requirements.lock .
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
-COPY report.py .
-USER app
-CMD ["python", "report.py"]
-"""
-
 RUNNERS = {
     "build.yaml": """\
 kind: Pod

@@ -106,7 +106,7 @@ class Forge:
         protected: branches (or patterns such as release/*) that change by merge requests only.
         merge_method: one of METHODS. approvals: how many a merge request needs. code_owners: whether CODEOWNERS counts.
         reviewers: user and the names of the rules by which they look at merge requests (`reviewers.RULES`).
-        rule_modules: modules below `opslab.` that add rules of their own when they are imported.
+        rule_modules: modules below `opslab.scenarios.` that add rules of their own when they are imported.
         variables: what its pipelines get besides what the file says.
         """
         for part in path.split("/"):

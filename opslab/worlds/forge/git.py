@@ -22,10 +22,14 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
+import tempfile
+import threading
 from pathlib import Path
 
 SECONDS = 60
+COMPLAINTS = 1024 * 1024
 PATH = "/usr/local/bin:/opt/homebrew/bin:/usr/bin:/bin"
 NULL = "0" * 40
 NO_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{")
@@ -105,24 +109,42 @@ class Git:
         for name, value in SETTINGS.items():
             command += ["-c", f"{name}={value}"]
         environment = self.environment() | (env or {})
-        pipe = subprocess.PIPE
-        with subprocess.Popen(
-            [*command, *arguments], env=environment, cwd="/", stdin=pipe, stdout=pipe, stderr=pipe
-        ) as process:
+        pipe, late = subprocess.PIPE, GitError(arguments[0], -1, f"it was still running after {seconds:g} seconds")
+        # What it complains of goes into a file: a pipe that nobody empties while its output is read would stop it.
+        with (
+            tempfile.TemporaryFile() as complaints,
+            subprocess.Popen(
+                [*command, *arguments], env=environment, cwd="/", stdin=pipe, stdout=pipe, stderr=complaints,
+                start_new_session=True,
+            ) as process,
+        ):  # fmt: skip
+
+            def end() -> None:
+                """End it, and what it has started: whoever holds its output open is waited for."""
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+
             if limit is not None:
                 process.stdin.close()
-                out = process.stdout.read(limit)
-                if len(out) == limit:
-                    process.kill()
-                    return out
-                err = process.stderr.read()
-                process.wait(seconds)
+                clock = threading.Timer(seconds, end)
+                clock.start()
+                try:
+                    out = process.stdout.read(limit)
+                    if len(out) == limit:
+                        end()
+                        return out
+                    if process.wait() == -signal.SIGKILL:
+                        raise late
+                finally:
+                    clock.cancel()
             else:
                 try:
-                    out, err = process.communicate(give, seconds)
+                    out, _ = process.communicate(give, seconds)
                 except subprocess.TimeoutExpired:
-                    process.kill()
-                    raise GitError(arguments[0], -1, f"it was still running after {seconds:g} seconds") from None
+                    end()
+                    raise late from None
+            complaints.seek(0)
+            err = complaints.read(COMPLAINTS)
         if process.returncode not in ok:
             raise GitError(arguments[0], process.returncode, err.decode("utf-8", "replace"))
         self.code = process.returncode

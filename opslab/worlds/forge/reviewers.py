@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from opslab.worlds.forge import diff
+from opslab.worlds.forge import diff, schema
 from opslab.worlds.forge.diff import Change, Patch
 from opslab.worlds.forge.merge_requests import Commit, MergeRequest, Outdated
 from opslab.worlds.forge.repository import Repository
@@ -144,8 +144,7 @@ def review(repository: Repository, number: int, answered: int = 0) -> None:
     """Let the reviewers of a repository look at a merge request. answered: the comment that somebody has just replied to."""
     project = repository.store.project()
     for module in project["rule_modules"]:
-        # The state lies in a learner's folder: only what is ours is imported.
-        if re.fullmatch(r"opslab(\.\w+)+", module):
+        if schema.RULE_MODULE.fullmatch(module):
             importlib.import_module(module)
     for name, rules in project["reviewers"].items():
         mr = repository.merge_request(number)

@@ -97,6 +97,9 @@ FORGE = {
     "bots": Maybe([NAME], []),
 }
 
+RULE_MODULE = re.compile(r"opslab\.scenarios(\.\w+)+")
+"""What a project may name: modules that are imported for their rules. Its state lies in a learner's folder."""
+
 PROJECT = {
     "path": re.compile(r"[a-z0-9][a-z0-9_./-]{0,200}"),
     "default_branch": BRANCH,
@@ -107,7 +110,7 @@ PROJECT = {
     "pipeline_must_succeed": bool,
     "threads_must_be_resolved": bool,
     "reviewers": Map(NAME, [WORD]),
-    "rule_modules": [re.compile(r"opslab(\.\w+)+")],
+    "rule_modules": [RULE_MODULE],
 }
 
 SAID = {"by": NAME, "at": TIME, "text": Text()}

@@ -25,7 +25,6 @@ from opslab.worlds.forge.atlantis.comments import workspace_problem
 FILE = "atlantis.yaml"
 SIZE = 100_000
 REQUIREMENTS = ("approved", "mergeable", "undiverged")
-POLICIES_PASSED = "policies_passed"
 WHEN_MODIFIED = ("**/*.tf*", "**/*.tofu", "**/*.tofu.json", "**/terragrunt.hcl", "**/.terraform.lock.hcl")
 WORKSPACE = "default"
 

@@ -75,10 +75,6 @@ class Store:
             del data["locks"][key]
             self._save(data)
 
-    def held_by(self, number: int) -> list[str]:
-        """The keys of the projects that a merge request has locked."""
-        return [key for key, lock in self.locks().items() if lock["number"] == number]
-
     # -- merge requests and their projects
 
     def request(self, number: int) -> Record:
