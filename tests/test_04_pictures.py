@@ -24,6 +24,8 @@ from opslab.worlds.forge.atlantis.policies import verdict
 from opslab.worlds.forge.merge_requests import MergeRequest
 from opslab.worlds.terraform import tools as finding
 
+pytestmark = pytest.mark.slow
+
 # ---- the loop ---------------------------------------------------------------------------------------------------------
 
 BOTH = {"staging/main.tf": f"{CODE}# more\n", "production/main.tf": f"{CODE}# more\n"}

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 AGAIN = ROOT / "tests/again.py"
 FAULT = "def test_fault():\n    assert 1 == 2\n"
 RACE = """

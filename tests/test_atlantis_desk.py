@@ -18,6 +18,8 @@ from opslab.worlds.forge.forge import Forge
 from opslab.worlds.forge.merge_requests import MergeRequest
 from opslab.worlds.terraform import Tools
 
+pytestmark = pytest.mark.slow
+
 APPROVED = "repos: [{id: /.*/, apply_requirements: [approved]}]"
 CODE = 'terraform {\n  backend "s3" {}\n}\n'
 TWO = """\

@@ -17,6 +17,8 @@ import pytest
 from opslab.worlds.aws import clients
 from opslab.worlds.aws.organisation import Organisation
 
+pytestmark = pytest.mark.slow
+
 A, B = "111111111111", "222222222222"
 ROLE = f"arn:aws:iam::{B}:role/report"
 AWS = Path(sys.executable).with_name("aws")

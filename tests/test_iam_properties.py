@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from opslab.worlds.aws.policy import Policies, Policy, Principal, Request, evaluate, mismatches
 
+pytestmark = pytest.mark.slow
+
 A, B = "111111111111", "222222222222"
 USER = f"arn:aws:iam::{A}:user/ana"
 ROLE = f"arn:aws:iam::{A}:role/etl"

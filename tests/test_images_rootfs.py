@@ -20,7 +20,7 @@ from opslab.worlds.images.rootfs import Rootfs, RootfsError
 from opslab.worlds.images.store import Store
 
 __all__ = ["cache", "desk", "store"]  # fixtures
-pytestmark = linux
+pytestmark = [linux, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ import pytest
 from opslab import lab, launch
 from opslab.worlds import workspace
 
-pytestmark = pytest.mark.xdist_group("launch")
+pytestmark = [pytest.mark.xdist_group("launch"), pytest.mark.slow]
 
 SECRETS = {
     "AWS_ACCESS_KEY_ID": "AKIA" + "REAL" * 4,

@@ -182,6 +182,7 @@ def test_settings_that_a_learner_writes_do_not_lead_out_either(elsewhere, tmp_pa
     assert elsewhere.heard == []
 
 
+@pytest.mark.slow
 def test_a_cell_after_open_calls_nobody_but_127_0_0_1(user, course, elsewhere):
     done = kernel(
         f"""
@@ -366,6 +367,7 @@ def test_nothing_of_a_notebook_touches_the_home_of_its_user(user, course, untouc
     untouched()
 
 
+@pytest.mark.slow
 def test_nothing_of_the_command_line_touches_the_home_of_its_user(user, course, untouched):
     assert kernel("import opslab; opslab.open('00')", user, course).returncode == 0
     for command in (

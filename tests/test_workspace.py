@@ -93,6 +93,7 @@ def build(stem: str, home: Path, seed: int = 1) -> Path:
 # ---- the same seed, the same bytes ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_wherever_it_is_built(stem, tmp_path):
     here = contents(build(stem, tmp_path / "one" / "workspace"))
     assert len(here) > 2
