@@ -361,7 +361,8 @@ class World:
         records = importlib.import_module("opslab.worlds.pipeline.flow.records")  # only here: it brings DuckDB along
         path = self.home / "pipeline" / "runs.sqlite"
         try:
-            steps = orchestrator.runs(self.home) + (records.Records(path).latest() if path.is_file() else [])
+            runs = orchestrator.runs(self.home)
+            steps = runs + orchestrator.of_the_last_run(runs, records.Records(path).latest() if path.is_file() else [])
         except sqlite3.Error as error:
             raise Refusal(
                 f"The records of the runs cannot be read ({error}). They are ~/pipeline/runs.sqlite and ~/airflow/airflow.db: "

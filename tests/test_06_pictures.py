@@ -52,7 +52,7 @@ def airflow_database(home: Path, *runs: tuple[str, str]) -> None:
     """As much of Airflow's own database as is read."""
     (home / "airflow").mkdir(exist_ok=True)
     with contextlib.closing(sqlite3.connect(home / "airflow/airflow.db")) as connection, connection:
-        connection.execute("CREATE TABLE dag_run (id INTEGER PRIMARY KEY, dag_id, logical_date, state)")
+        connection.execute("CREATE TABLE dag_run (id INTEGER PRIMARY KEY, dag_id, logical_date, state, start_date)")
         for day, state in runs:
             values = ("clicks_daily", f"{day} 00:00:00.000000" if day else None, state)
             connection.execute("INSERT INTO dag_run (dag_id, logical_date, state) VALUES (?, ?, ?)", values)
@@ -72,6 +72,20 @@ def test_a_run_that_is_red_before_the_pipeline_wrote_anything_is_red(world: Worl
     assert "11-16" not in str(opslab.runs("2026-11-17")) and "11-17" not in str(opslab.runs(last="2026-11-16"))
     with pytest.raises(lab.LabError, match="no runs of these days"):
         opslab.runs("2026-12-01")
+
+
+def test_what_the_last_run_did_not_come_to_is_not_shown_from_an_earlier_one(world: World):
+    flow = Flow(Folder(world.home / "landing"), world.home / "pipeline")
+    for step in (flow.stage, flow.clean):
+        step("clicks", "2026-11-16")
+    flow.stage("orders", "2026-11-16")
+    airflow_database(world.home, ("2026-11-16", "failed"))
+    database = world.home / "airflow/airflow.db"
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("UPDATE dag_run SET start_date = '2036-01-01 00:00:00.000000'")
+    lines = [line.split() for line in str(opslab.runs()).splitlines()]
+    assert ["Airflow", "clicks_daily", "✗"] in lines and any(line[:2] == ["stage", "orders"] for line in lines)
+    assert not any(line[1:2] == ["clicks"] for line in lines), "those were steps of an earlier run"
 
 
 def test_nothing_has_run_or_the_records_are_damaged(world: World):

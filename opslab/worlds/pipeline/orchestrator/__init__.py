@@ -171,15 +171,36 @@ def run(
 def runs(home: str | Path) -> list[dict[str, Any]]:
     """How the runs in a world ended, as Airflow's own database tells, of each day the last: rows for `views.run_grid`.
 
+    started_at: when, in UTC, to the second; "" where that is not known.
     Raises sqlite3.Error where the database cannot be read.
     """
     path = Path(home, AIRFLOW_HOME, "airflow.db").absolute()
     if not path.is_file():
         return []
-    query = "SELECT substr(logical_date, 1, 10), dag_id, state FROM dag_run WHERE logical_date IS NOT NULL ORDER BY id"
+    query = (
+        "SELECT substr(logical_date, 1, 10), dag_id, state, replace(substr(ifnull(start_date, ''), 1, 19), ' ', 'T') FROM dag_run"
+        " WHERE logical_date IS NOT NULL ORDER BY id"
+    )
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
-        last = {(day, dag): state for day, dag, state in connection.execute(query)}
-    return [{"day": day, "step": "Airflow", "subject": dag, "status": state} for (day, dag), state in last.items()]
+        last = {(day, dag): (state, started) for day, dag, state, started in connection.execute(query)}
+    return [
+        {"day": day, "step": "Airflow", "subject": dag, "status": state, "started_at": started}
+        for (day, dag), (state, started) in last.items()
+    ]
+
+
+def of_the_last_run(runs: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those steps of `Records.latest` that no later run has passed over.
+
+    runs: from `runs`. A step of the same day and table that began before the run is of an earlier one: it would look as if what this
+    run did not come to had gone well.
+    """
+    began = {(run["day"], run["subject"].partition("_")[0]): run["started_at"] for run in runs}
+    return [
+        step
+        for step in steps
+        if step["started_at"][:19] >= began.get((step["day"], step["subject"].partition("_")[0]), "")
+    ]
 
 
 def _progress(line: dict[str, Any], tell: Callable[[str], None]) -> None:
