@@ -52,7 +52,7 @@ def airflow_database(home: Path, *runs: tuple[str, str]) -> None:
     """As much of Airflow's own database as is read."""
     (home / "airflow").mkdir(exist_ok=True)
     with contextlib.closing(sqlite3.connect(home / "airflow/airflow.db")) as connection, connection:
-        connection.execute("CREATE TABLE dag_run (id INTEGER PRIMARY KEY, dag_id, logical_date, state, start_date)")
+        connection.execute("CREATE TABLE dag_run (id INTEGER PRIMARY KEY, dag_id, logical_date, state, run_id)")
         for day, state in runs:
             values = ("clicks_daily", f"{day} 00:00:00.000000" if day else None, state)
             connection.execute("INSERT INTO dag_run (dag_id, logical_date, state) VALUES (?, ?, ?)", values)
@@ -82,7 +82,7 @@ def test_what_the_last_run_did_not_come_to_is_not_shown_from_an_earlier_one(worl
     airflow_database(world.home, ("2026-11-16", "failed"))
     database = world.home / "airflow/airflow.db"
     with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-        connection.execute("UPDATE dag_run SET start_date = '2036-01-01 00:00:00.000000'")
+        connection.execute("UPDATE dag_run SET run_id = 'manual__2036-01-01T00:00:00.404307+00:00'")
     lines = [line.split() for line in str(opslab.runs()).splitlines()]
     assert ["Airflow", "clicks_daily", "✗"] in lines and any(line[:2] == ["stage", "orders"] for line in lines)
     assert not any(line[1:2] == ["clicks"] for line in lines), "those were steps of an earlier run"

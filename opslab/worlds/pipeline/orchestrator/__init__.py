@@ -177,16 +177,19 @@ def runs(home: str | Path) -> list[dict[str, Any]]:
     path = Path(home, AIRFLOW_HOME, "airflow.db").absolute()
     if not path.is_file():
         return []
-    query = (
-        "SELECT substr(logical_date, 1, 10), dag_id, state, replace(substr(ifnull(start_date, ''), 1, 19), ' ', 'T') FROM dag_run"
-        " WHERE logical_date IS NOT NULL ORDER BY id"
-    )
+    query = "SELECT substr(logical_date, 1, 10), dag_id, state, run_id FROM dag_run WHERE logical_date IS NOT NULL ORDER BY id"
     with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=10)) as connection:
-        last = {(day, dag): (state, started) for day, dag, state, started in connection.execute(query)}
+        last = {(day, dag): (state, run_id) for day, dag, state, run_id in connection.execute(query)}
     return [
-        {"day": day, "step": "Airflow", "subject": dag, "status": state, "started_at": started}
-        for (day, dag), (state, started) in last.items()
+        {"day": day, "step": "Airflow", "subject": dag, "status": state, "started_at": _started(run_id)}
+        for (day, dag), (state, run_id) in last.items()
     ]
+
+
+def _started(run_id: object) -> str:
+    """When somebody started a run by hand. Its start_date is no help: `airflow dags test` puts the day there that it is for."""
+    found = re.match(r"manual__(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)", str(run_id))
+    return found[1] if found else ""
 
 
 def of_the_last_run(runs: Sequence[dict[str, Any]], steps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
