@@ -324,14 +324,23 @@ def prepare(
 
 
 def _personal() -> list[str]:
-    """What of PERSONAL there is on this machine, with the home of whoever runs this."""
+    """What of PERSONAL there is on this machine and has something in it, with the home of whoever runs this."""
     homes = [Path.home()]
     with contextlib.suppress(KeyError):  # a number without a name, as in some containers
         homes.append(Path(pwd.getpwuid(os.geteuid()).pw_dir))
     # Somebody's home may be all of the machine, or in a folder that is empty inside anyway.
     kept = [Path(path) for path in ("/usr", "/etc", "/dev", *PRIVATE)]
     homes = [home for home in homes if not any(path.is_relative_to(home) or home.is_relative_to(path) for path in kept)]
-    return [*PERSONAL, *map(str, homes)]
+    return [str(path) for path in (*map(Path, PERSONAL), *homes) if not path.is_dir() or _holds_something(path)]
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether there is something to see in a folder. One that is empty need not be covered, which would cost every run a little."""
+    try:
+        with os.scandir(folder) as entries:
+            return next(entries, None) is not None
+    except OSError:  # whoever runs this may not look into it; what is run may not, either
+        return False
 
 
 def _programs() -> list[str]:
@@ -349,7 +358,7 @@ def _covers(hide: Sequence[str | Path], read_only: Sequence[str | Path]) -> list
     """The options that cover and uncover folders: outer ones first, so that nothing undoes what was said of an inner one."""
     covers = [["--tmpfs", folder] for folder in _folders(hide)]
     covers += [["--ro-bind", os.devnull, str(path)] for path in hide if Path(path).is_file()]
-    covers += [["--ro-bind", str(folder), str(folder)] for folder in read_only]
+    covers += [["--ro-bind", folder, folder] for folder in sorted({str(folder) for folder in read_only})]
     covers.sort(key=lambda cover: len(Path(cover[-1]).resolve().parts))
     return [word for cover in covers for word in cover]
 
