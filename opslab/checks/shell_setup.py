@@ -193,9 +193,9 @@ def prompt_red(trial: Trial) -> None:
     terminal.prompt()
     production = terminal.colours_of("production")
     if not any(_is_red(fg) or _is_red(bg) for fg, bg in production):
-        raise Miss("The word production is there, but not in red.", tried="export AWS_PROFILE=production", got=f"colours (text, background): {sorted(production)}", wanted="red text or a red background", name="not-red")  # fmt: skip
+        raise Miss("The word production is there, but not in red.", tried="export AWS_PROFILE=production", got=f"production {_in_words(production)}", wanted="red text or a red background", name="not-red")  # fmt: skip
     if staging == production:
-        raise Miss("Staging looks exactly like production. If everything is red, red says nothing.", tried="AWS_PROFILE=staging, then production", got=f"both {sorted(production)}", wanted="red for production only", name="all-red")  # fmt: skip
+        raise Miss("Staging looks exactly like production. If everything is red, red says nothing.", tried="AWS_PROFILE=staging, then production", got=f"both {_in_words(production)}", wanted="red for production only", name="all-red")  # fmt: skip
     # Going back to the first letter and to the end again makes bash work out where on the screen it is.
     long = "echo " + "".join(f"{number:04d}" for number in range(60))
     terminal.clear().type(long[:-1]).type(HOME).type(END).type(long[-1])
@@ -206,11 +206,17 @@ def prompt_red(trial: Trial) -> None:
     terminal.run("export AWS_PROFILE=staging")
     terminal.prompt()
     if terminal.colours_of("staging") != staging:
-        raise Miss("The red does not end: after production, everything stays red. \\[\\e[0m\\] behind the word brings the normal colour back.", tried="AWS_PROFILE=production, then staging", got=f"staging in {sorted(terminal.colours_of('staging'))}", wanted=f"staging in {sorted(staging)}, as before", name="red-for-ever")  # fmt: skip
+        raise Miss("The red does not end: after production, everything stays red. \\[\\e[0m\\] behind the word brings the normal colour back.", tried="AWS_PROFILE=production, then staging", got=f"staging {_in_words(terminal.colours_of('staging'))}", wanted=f"staging {_in_words(staging)}, as before", name="red-for-ever")  # fmt: skip
 
 
 HOME, END = "\x1b[H", "\x1b[F"
 """What the keys of these names send."""
+
+
+def _in_words(colours: set[tuple[str, str]]) -> str:
+    """Colours of text and background: "in red", "in white on red"."""
+    named = [(text.replace("default", "the usual colour"), ground) for text, ground in sorted(colours)]
+    return " and ".join(f"in {text}" + (f" on {ground}" if ground != "default" else "") for text, ground in named)
 
 
 def _is_red(colour: str) -> bool:
@@ -461,7 +467,7 @@ def counts(trial: Trial) -> None:
         say, name = "It also counts files that are called LATEST_…: their name contains the word, their status is OK.", "grep-too-wide"  # fmt: skip
     elif found == any_case:
         say, name = "It also counts files whose name, or whose partner's name (latelier), contains the word. Their status is OK.", "grep-too-wide"  # fmt: skip
-    elif found == _known_day(log):
+    elif found in _known_days(log):
         say, name = "These are the counts of the log that you know. In a script, the file to read is the one it is given: \"$1\".", "hard-coded"  # fmt: skip
     elif all(truth[partner] == count for partner, count in pairs):
         say, name = (
@@ -471,10 +477,13 @@ def counts(trial: Trial) -> None:
     raise Miss(say, tried=tried, got=got, wanted=_looks_like(truth), name=name)
 
 
-def _known_day(log: Log) -> Counter:
-    """The counts of the log that lies beside the unseen one, under the name that the learner knows."""
+def _known_days(log: Log) -> list[Counter]:
+    """The counts of the log that lies beside the unseen one, under the name that the learner knows: by status, and by the bare word."""
     lines = log.known.splitlines()
-    return Counter(line.split(" ")[3].removeprefix("partner=") for line in lines if " status=LATE " in line)
+    return [
+        Counter(line.split(" ")[3].removeprefix("partner=") for line in lines if word in line)
+        for word in (" status=LATE ", "LATE")
+    ]
 
 
 @late_feed.expects("the worst comes first", points=0.5, needs="script_runs counts")
@@ -497,7 +506,7 @@ def worst_first(trial: Trial) -> None:
 def any_file(trial: Trial) -> None:
     done, truth, log = _late(trial, name="partner feeds (copy).log")
     if Counter(dict(_pairs(done.out))) != truth:
-        raise Miss("With a space in the name it does not find the file. $1 without quotes becomes two words; write \"$1\".", tried=f"{SCRIPT} '{log.name}'", got=shorten(done.err or done.out or "(nothing)", 5), wanted=_looks_like(truth), name="unquoted")  # fmt: skip
+        raise Miss("With a space in the name it does not find the file. $1 without quotes becomes two words; write \"$1\".", tried=f"{SCRIPT} 'logs/{log.name}'", got=shorten(done.err or done.out or "(nothing)", 5), wanted=_looks_like(truth), name="unquoted")  # fmt: skip
 
 
 @late_feed.expects("a perfect day is no failure, a missing file is one", points=0.5, needs="script_runs counts")
@@ -692,7 +701,8 @@ def _export(trial: Trial, *days: str, before: str = "", after: str = "", fault: 
     # What lies in the temporary folder of the jail goes with the jail, so it is looked at before that ends.
     # A job may keep a log.
     pruned = " ".join(f'-path "$HOME/{folder}" -prune -o' for folder in ("outbox", "logs", ".cache"))
-    listing = f'find /tmp "$HOME" {pruned} -print | sort'
+    # A home may lie in /tmp, and be found twice.
+    listing = f'find /tmp "$HOME" {pruned} -print | sort -u'
     start = f"{_start(trial, EXPORT)} {_quoted(days[0])}"
     script = before or f"{start}; code=$?"
     wrapper = f'{listing} > /tmp/.before; {script}\n{after}\n{listing} > /tmp/.after; comm -13 /tmp/.before /tmp/.after > "$HOME/outbox.left" ; exit $code'
