@@ -146,10 +146,18 @@ def grade(folders: tuple[Path, ...], module: str | None, hidden: Path | None) ->
     known = filter(None, os.environ.get(workspace.HIDDEN, "").split(os.pathsep))
     os.environ[workspace.HIDDEN] = os.pathsep.join([*known, *submission.around(folders)])
 
+    refused: list[Path] = []
+
     def settle_and_grade() -> None:
-        root = course.root()
+        root, worlds = course.root(), {}
+        given = lab._stem(module) if module else ""
         for folder in folders:
-            found = checks.load(lab._stem(module or submission.noted_module(folder)))
+            try:
+                found = checks.load(given or lab._stem(submission.module_of(folder)))
+            except (submission.Refused, lab.LabError) as problem:
+                refused.append(folder)
+                click.echo(f"{folder}: not graded. {problem}")
+                continue
             tests = hidden or (root / "solutions" / found.stem / "hidden.toml" if root else None)
             with tempfile.TemporaryDirectory() as scratch:
                 # Without its note it gets a desk that is nobody's, and not that of the solutions.
@@ -157,17 +165,22 @@ def grade(folders: tuple[Path, ...], module: str | None, hidden: Path | None) ->
                     folder, found, Path(scratch) / "workspace", course.seed_of_name(str(folder.resolve()))
                 )
                 reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=tests) for task in found.tasks]
+            worlds |= {task.id: len(checks.hidden_worlds(tests, task.id)) for task in found.tasks}
             each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
             click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
             for remark in remarks:
                 click.echo(f"  {remark}")
             for doubt in submission.doubts(folder, {other: str(other) for other in folders}):
                 click.echo(f"  {doubt}")
+        hidden_ones = ", ".join(f"{count} of {task}" for task, count in sorted(worlds.items()) if count)
+        click.echo(f"Hidden worlds: {hidden_ones or 'none'}.", err=True)
 
     try:
         _plainly(settle_and_grade)
     except (submission.Refused, checks.HiddenWorldsError) as error:
         raise click.ClickException(str(error)) from None
+    if refused:
+        raise click.ClickException(f"{len(refused)} of {len(folders)} were not graded.")
 
 
 @main.group()

@@ -305,7 +305,7 @@ def test_grade_prints_a_line_for_each_folder(shared, handed_in, tmp_path):
     (handed_in / "name.txt").write_text("Ada\n")
     solved = workspace.build("00_start_here", tmp_path / "solved", seed=1)
     done = shared.opslab("grade", str(handed_in), str(solved))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "Hidden worlds: none.\n")
     assert done.stdout.splitlines() == [
         f"{handed_in}: 1 of 1   0.1: 1/1",
         f"{solved}: 0 of 1   0.1: 0/1",
@@ -315,7 +315,7 @@ def test_grade_prints_a_line_for_each_folder(shared, handed_in, tmp_path):
 
 def test_grade_wants_to_know_the_module_where_nothing_says_it(shared, tmp_path):
     done = shared.opslab("grade", str(tmp_path))
-    assert done.returncode == 1 and "--module 06, for example" in done.stderr
+    assert done.returncode == 1 and "--module 06, for example" in done.stdout
     done = shared.opslab("grade", "--module", "00", str(tmp_path))
     assert done.returncode == 0 and "does not say for whom it was made" in done.stdout
 
@@ -348,7 +348,7 @@ def test_a_workspace_without_its_note_is_not_graded_on_the_desk_of_the_solutions
 
 @pytest.mark.parametrize(
     "text",
-    ["[1.2]\nworlds = []", '["1.9"]\nworlds = []', '["0.1"]\nworlds = 3', '["0.1"]\nworlds = [{ unseen = "abc" }]',
+    ["[1.2]\nworlds = []", '["0.1"]\nworlds = []', '["0.1"]\nworlds = 3', '["0.1"]\nworlds = [{ unseen = "abc" }]',
      '["0.1"]\nworld = []', '["0.1"]\nworlds = [{ unseen = 1, twist = [] }]', "x ="],
 )  # fmt: skip
 def test_grade_reads_no_hidden_worlds_with_a_slip_of_the_pen(shared, handed_in, tmp_path, text):
@@ -357,6 +357,24 @@ def test_grade_reads_no_hidden_worlds_with_a_slip_of_the_pen(shared, handed_in, 
     done = shared.opslab("grade", "--hidden", str(path), str(handed_in))
     assert done.returncode == 1 and str(path) in done.stderr and 'a heading ["1.2"], with the quotes' in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_grade_reads_no_hidden_worlds_of_a_task_that_is_not_there(shared, handed_in, tmp_path):
+    path = tmp_path / "hidden.toml"
+    path.write_text('["1.9"]\nworlds = [{ unseen = 4096 }]')
+    done = shared.opslab("grade", "--hidden", str(path), str(handed_in))
+    assert done.returncode == 1 and "module 00 has no task 1.9; it has 0.1" in done.stderr
+
+
+def test_one_that_cannot_be_graded_does_not_stop_the_others(shared, handed_in, tmp_path):
+    (tmp_path / "empty").mkdir()
+    known = tmp_path / "eva/00_start_here/workspace"
+    known.mkdir(parents=True)
+    done = shared.opslab("grade", str(tmp_path / "empty"), str(known), str(handed_in))
+    first, second, *_, last = done.stdout.splitlines()
+    assert "not graded" in first and "--module 06, for example" in first
+    assert second == f"{known}: 0 of 1   0.1: 0/1" and last.startswith(f"{handed_in}: ")
+    assert done.returncode == 1 and "1 of 3 were not graded" in done.stderr
 
 
 def test_grade_says_where_two_were_made_from_the_same_seed(shared, tmp_path):

@@ -536,7 +536,20 @@ def test_answers_come_first_however_much_else_there_is(handed_in, tmp_path):
     home, remarks = settled(handed_in, tmp_path)
     assert (home / "answers" / "loader.txt").read_text() == "mine"
     assert len(list(home.glob("*.txt"))) <= 1000 and (home / "tools").is_dir()
-    assert remarks == ["There are more than 1,000 files; the rest was left out."]
+    assert len(remarks) == 1 and "There are more than 1,000 files; '" in remarks[0]
+
+
+def test_an_environment_among_the_answers_takes_nothing_away(tmp_path):
+    """What comes after it by name is there all the same; it has more files than all answers."""
+    handed_in = workspace.build("05_docker_pinning", tmp_path / "handed in", 3)
+    (handed_in / "image/Dockerfile").write_text("FROM python:3-slim\n")
+    for place in ("deploy/build/.venv", "image/.venv"):
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", handed_in / place], check=True)
+        for number in range(1500):
+            (handed_in / place / f"{number}.py").touch()
+    home = tmp_path / "home"
+    assert submission.settle(handed_in, checks.load("05"), home) == []
+    assert (home / "image/Dockerfile").exists() and not (home / "image/.venv").exists()
 
 
 def test_a_file_in_the_place_of_a_folder_is_left_out(handed_in, tmp_path):
@@ -581,7 +594,7 @@ def test_a_workspace_without_its_note_is_graded_on_another_desk_and_told_so(hand
     assert workspace.seed_of(tmp_path / "home") == 4711
     assert submission.doubts(handed_in, {handed_in: "ada"}) == []
     with pytest.raises(submission.Refused, match="--module 06"):
-        submission.noted_module(handed_in)
+        submission.module_of(handed_in)
 
 
 # ---- running a notebook again ---------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import tempfile
 import time
 import tomllib
@@ -642,10 +643,12 @@ def hidden_worlds(path: Path | None, task_id: str) -> list[dict[str, Any]]:
     except (OSError, ValueError) as error:
         raise HiddenWorldsError(f"{path} cannot be read ({error}). {expected}") from None
     module = module_of(task_id)
-    known = {task.id for task in module.tasks}
+    known = [task.id for task in module.tasks]
     for name, table in found.items():
+        if isinstance(table, dict) and re.fullmatch(r"\d+\.\d+", name) and name not in known:
+            raise HiddenWorldsError(f"{path}: module {module.number} has no task {name}; it has {', '.join(known)}.")
         worlds = table.get("worlds") if isinstance(table, dict) else None
-        fits = isinstance(worlds, list) and table.keys() == {"worlds"} and all(map(_is_world, worlds))
+        fits = isinstance(worlds, list) and worlds and table.keys() == {"worlds"} and all(map(_is_world, worlds))
         if name not in known or not fits:
             raise HiddenWorldsError(f"{path}: found {name} = {str(table)[:100]}. {expected}")
         if wrong := _unknown_twist(worlds, module):

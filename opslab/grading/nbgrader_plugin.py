@@ -241,14 +241,21 @@ class GradeFromWorld(NbGraderPreprocessor):
             with tempfile.TemporaryDirectory(prefix="opslab-grade-", ignore_cleanup_errors=True) as scratch:
                 world = Path(scratch) / "home"
                 remarks = self._settle(folder, cells, names["student"], names["assignment"], Path(scratch))
+                total = 0.0
                 for index, task in tasks.items():
                     report = self._grade(task, world, source / "hidden.toml")
+                    total += report.score
                     self.log.info(
                         "%s: task %s, %g of %g points (%.0f seconds)",
                         names["student"], task.id, report.score, report.points, report.seconds,
                     )  # fmt: skip
                     self._fill(nb.cells[index], report.score, Card(report.as_dict()))
                     self._report_faults(report, nb.cells[index].metadata.nbgrader.grade_id, resources)
+                hidden = {
+                    task.id: len(checks.hidden_worlds(source / "hidden.toml", task.id)) for task in tasks.values()
+                }
+                tried = ", ".join(f"{count} of {task}" for task, count in hidden.items() if count)
+                self.log.info("%s: %g points. Hidden worlds: %s", names["student"], total, tried or "none")
         if refused:
             for index, task in tasks.items():
                 heading = f"{task.id} · {task.title}: 0 of {task.points:g} points"

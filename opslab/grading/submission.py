@@ -117,12 +117,19 @@ def noted_seed(folder: Path) -> int | None:
     return seed if type(seed) is int and 0 <= seed < 2**32 else None
 
 
-def noted_module(folder: Path) -> str:
-    """The module that a submitted workspace says it is of, such as "06_pipeline_validation". Raises Refused where it does not say."""
+def module_of(folder: Path) -> str:
+    """The module of a submitted workspace, such as "06_pipeline_validation": by its note, else by the folders that it lies in.
+
+    Raises Refused where neither says it.
+    """
     module = noted(folder).get("module")
-    if not isinstance(module, str):
-        raise Refused(f"{folder} does not say of which module it is: opslab grade {folder} --module 06, for example.")
-    return module
+    if isinstance(module, str):
+        return module
+    known = {course.stem_of(number) for number in course.TOPICS}
+    around = next((part for part in reversed(folder.absolute().parts) if part in known), None)
+    if around is None:
+        raise Refused(f"It does not say of which module it is: opslab grade {folder} --module 06, for example.")
+    return around
 
 
 def same_seed(folder: Path, others: Iterable[Path]) -> list[Path]:
@@ -191,7 +198,8 @@ def noted_modes(folder: Path) -> dict[str, int]:
 
 @dataclass
 class Copier:
-    """Copies the plain files of one folder into another, within limits.
+    """Copies the plain files of one folder into another, within limits. Virtual environments of Python are left out: they are made
+    of links and of what can be installed again, and a few of them are more files than all answers.
 
     wanted: told the path of each file and folder, relative to where the copying starts; what it refuses is left out silently.
     modes: permissions by path that replace those found.
@@ -229,7 +237,9 @@ class Copier:
             self.count += 1
             if self.count > self.count_limit:
                 if self.count == self.count_limit + 1:
-                    self.remarks.append(f"There are more than {self.count_limit:,} files; the rest was left out.")
+                    self.remarks.append(
+                        f"There are more than {self.count_limit:,} files; {path!a} and what comes after it was left out."
+                    )
                 return
             try:
                 self._entry(handle, name, target / name, path, depth)
@@ -249,6 +259,8 @@ class Copier:
         elif folder:
             handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
             try:
+                if "pyvenv.cfg" in os.listdir(handle):
+                    return
                 self._folder(handle, target, path + "/", depth + 1)
             finally:
                 os.close(handle)
@@ -309,7 +321,7 @@ def settle(handed_in: Path, module: Module, home: Path, seed: int = 1) -> list[s
     except Refused as refused:
         modes, damaged = {}, [str(refused)]
     copiers = [
-        Copier(lambda path: of_an_answer(path) or on_the_way(path), modes),
+        Copier(lambda path: of_an_answer(path) or on_the_way(path), modes, count_limit=20_000),
         Copier(else_wanted, modes, total_limit=20 * MEGABYTE, count_limit=1000),
     ]
     for copier in copiers:

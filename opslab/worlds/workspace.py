@@ -60,8 +60,8 @@ REGION = "eu-west-1"
 ANSWER_LIMIT = 20 * 1024 * 1024
 """Bytes of one file. The largest is the journal of AWS: every `terraform apply` writes a state of 100 KB or so."""
 
-OURS = (TERRAFORM_RC, "tools/terraform", ".atlantis", ".terraform")
-"""Paths, or names of folders anywhere, that tools have put on the desk for this machine: they do not travel."""
+OURS = (TERRAFORM_RC, "tools/terraform", ".atlantis", ".terraform", ".images")
+"""Paths, or names of folders anywhere, that tools have put on the desk for this machine: they do not travel, and are made anew."""
 
 
 def environment(home: str | Path, extra: Mapping[str, str] | None = None) -> dict[str, str]:
