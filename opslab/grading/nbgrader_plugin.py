@@ -23,6 +23,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -35,10 +36,11 @@ from nbgrader.coursedir import CourseDirectory
 from nbgrader.preprocessors import NbGraderPreprocessor
 from traitlets import Float
 
-from opslab import checks, course, jail
+from opslab import checks, course, jail, plain
 from opslab.card import Card, Note
 from opslab.grading import form, replay, submission
 from opslab.worlds import workspace
+from opslab.worlds.aws import cloud
 
 CHECK = re.compile(r"""^opslab\.check\(["'](\d+\.\d+)["']\)$""", re.MULTILINE)
 """The line in a graded cell that says which task it stands for."""
@@ -218,6 +220,23 @@ def everybody(coursedir: CourseDirectory, assignment: str) -> dict[Path, str]:
     return {Path(other): Path(other).parent.parent.name for other in sorted(found)}
 
 
+SHOWN_BYTES = 20_000
+"""Of a file that is shown in the feedback, at most."""
+
+
+def files_of(task: checks.Task, world: Path) -> str:
+    """HTML with the text files that a task names, as they were handed in, folded: for whoever reads and comments."""
+    parts = []
+    for path in task.files:
+        try:
+            text = plain.read(world, path, SHOWN_BYTES).decode()
+        except (OSError, UnicodeDecodeError):  # a folder, not there, too long, or no text
+            continue
+        if path != cloud.JOURNAL and "\0" not in text:
+            parts.append(f"<details><summary>handed in: {escape(path)}</summary><pre>{escape(text)}</pre></details>")
+    return "".join(parts)
+
+
 class GradeFromWorld(NbGraderPreprocessor):
     """Fills the outputs of graded cells from checks in a fresh world. Learner kernels are never asked."""
 
@@ -249,7 +268,7 @@ class GradeFromWorld(NbGraderPreprocessor):
                         "%s: task %s, %g of %g points (%.0f seconds)",
                         names["student"], task.id, report.score, report.points, report.seconds,
                     )  # fmt: skip
-                    self._fill(nb.cells[index], report.score, Card(report.as_dict()))
+                    self._fill(nb.cells[index], report.score, Card(report.as_dict()), files_of(task, world))
                     self._report_faults(report, nb.cells[index].metadata.nbgrader.grade_id, resources)
                 hidden = {
                     task.id: len(checks.hidden_worlds(source / "hidden.toml", task.id)) for task in tasks.values()
@@ -323,8 +342,8 @@ class GradeFromWorld(NbGraderPreprocessor):
         module = checks.load(course.stem_of(stem)[:2])
         return remarks + submission.settle(handed_in, module, scratch / "home", seed)
 
-    def _fill(self, cell: nbformat.NotebookNode, score: float, card: Card | Note) -> None:
-        shown = {"text/plain": str(card), "text/html": card._repr_html_()}
+    def _fill(self, cell: nbformat.NotebookNode, score: float, card: Card | Note, files: str = "") -> None:
+        shown = {"text/plain": str(card), "text/html": card._repr_html_() + files}
         cell.outputs = [
             new_output("display_data", data=shown),
             new_output("execute_result", data={"text/plain": f"{score:g}"}, execution_count=None),
