@@ -65,7 +65,7 @@ PRIVATE = ("/tmp", "/var/tmp", "/run")
 PERSONAL = (
     *("/root", "/home", "/mnt", "/media", "/srv", "/usr/local/share/nbgrader"),
     *("/var/backups", "/var/lib", "/var/log", "/var/mail", "/var/spool", "/var/www"),
-    *("/etc/gshadow", "/etc/gshadow-", "/etc/shadow", "/etc/shadow-", "/etc/ssh", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d"),
+    *("/etc/gshadow", "/etc/gshadow-", "/etc/security", "/etc/shadow", "/etc/shadow-", "/etc/ssh", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d"),
 )  # fmt: skip
 """What belongs to people and services of this machine, and is empty inside; the home of whoever runs this, wherever it is, as well.
 Where root grades, every command inside could read all of it: for the kernel, the owner of a file is who has the same number."""
@@ -398,6 +398,9 @@ def run(
     """
     prepared = prepare(argv, home=home, limits=limits, **confinement)
     started = time.monotonic()
+    if any(not _can_be_passed(word) for word in (*argv, *prepared.env, *prepared.env.values())):
+        prepared.close()
+        return _not_started(argv[0].split("\0")[0].encode("utf-8", "replace").decode(), os.strerror(errno.EINVAL), 0.0)
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as status:
         given.write(stdin.encode())
         given.seek(0)
@@ -458,6 +461,14 @@ def _finish(
     if code == 128 + signal.SIGXCPU:
         watch.stopped = watch.stopped or f"it used more than {limits.cpu} seconds of CPU time"
     return Done(code, out, err, seconds, watch.stopped)
+
+
+def _can_be_passed(word: str) -> bool:
+    """Whether a text can be an argument or a variable: without NUL, and without half a surrogate pair."""
+    try:
+        return b"\0" not in os.fsencode(word)
+    except UnicodeError:
+        return False
 
 
 def _not_started(name: str, reason: str, seconds: float) -> Done:

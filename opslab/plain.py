@@ -75,7 +75,9 @@ def write(home: str | Path, path: str | Path, data: bytes) -> None:
 @contextlib.contextmanager
 def _parent(home: str | Path, path: str | Path, *, make: bool = False) -> Iterator[tuple[int, str]]:
     """The folder that a file lies in, open, and the file's name."""
-    *folders, name = Path(path).parts
+    *folders, name = Path(path).parts or ("",)
+    if not name or name in ("..", "/") or "\0" in name:
+        raise OSError(errno.EINVAL, "it is not the name of a file", str(path))
     with _folder(home, tuple(folders), make=make) as folder:
         yield folder, name
 
@@ -83,7 +85,7 @@ def _parent(home: str | Path, path: str | Path, *, make: bool = False) -> Iterat
 @contextlib.contextmanager
 def _folder(home: str | Path, folders: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
     """Go down from `home`, folder by folder, each an ordinary one; the last, open."""
-    if {"..", "/"} & {*folders}:
+    if {"..", "/"} & {*folders} or any("\0" in name for name in folders):
         raise OSError(errno.EINVAL, "it leads out of the folder", "/".join(folders))
     handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -20,6 +20,7 @@ from test_lab import Course, course, until  # noqa: F401  (course is a fixture)
 
 import opslab
 from opslab import checks, lab
+from opslab.checks import merge_requests
 from opslab.scenarios.merge_requests import churn, first, halved, leak, people, rules, undo
 from opslab.worlds import workspace
 from opslab.worlds.forge.forge import Forge
@@ -29,6 +30,7 @@ from opslab.worlds.forge.reviewers import RULES, Review
 STEM = "02_merge_requests"
 SEEDS = (1, 2)
 BRIEF = ("2.2", "2.5")
+TRIED_ELSEWHERE = {"too-many-files"}
 LATER = ("2.1", "2.3", "2.4", "2.6")
 named = functools.partial(replay.named, STEM)
 
@@ -465,3 +467,47 @@ def test_a_reset_brings_the_repository_back_and_keeps_the_clone(desk_02):
     shell(PUSH)
     marts = Forge(home / "forge").repository("analytics/marts")
     assert until(lambda: marts.merge_request(1).record["discussion"], 60), "the colleagues have not gone away"
+
+
+# ---- trees that were made by hand -------------------------------------------------------------------------------------
+
+
+def committed(repository: Repository, tree: str) -> str:
+    """A commit of a tree, without a parent."""
+    who = {f"GIT_{role}_{what}": "eve@targ.example" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    return repository.git.text("commit-tree", tree, "-m", "by hand", env=who).strip()
+
+
+def test_a_tree_that_names_another_place_is_written_nowhere(tmp_path):
+    """Git's own commands make no such tree, and read it without a word."""
+    repository, outside = built_forge(tmp_path, leak, 1), tmp_path / "outside"
+    outside.mkdir()
+    blob = repository.git.text("hash-object", "-w", "--stdin", give=b"config.env\n").strip()
+    names = [f"{outside}/.gitignore", "../outside/.gitignore", "x" * 300 + "/.gitignore", ".gitignore"]
+    entries = b"".join(b"100644 " + name.encode() + b"\0" + bytes.fromhex(blob) for name in names)
+    tree = repository.git.text("hash-object", "-t", "tree", "--literally", "-w", "--stdin", give=entries).strip()
+    commit = committed(repository, tree)
+    repository.git.run("update-ref", "refs/heads/main", commit)
+    module = checks.load("02")
+    home = workspace.build(STEM, tmp_path / "home", 1)
+    trial = checks.Trial(home, module, module.find("2.4"), seed=1, unseen=2)
+    try:
+        assert merge_requests._ignores(trial, repository, ["config.env", "other"]) == [True, False]
+    finally:
+        trial.close()
+    assert not list(outside.iterdir())
+
+
+def test_a_few_trees_that_stand_for_millions_are_not_listed_to_their_end(tmp_path):
+    repository = built_forge(tmp_path, leak, 1)
+    blob = repository.git.text("hash-object", "-w", "--stdin", give=b"").strip()
+    entry, mode = bytes.fromhex(blob), b"100644"
+    for _ in range(9):
+        entries = b"".join(mode + b" %02d\0" % number + entry for number in range(10))
+        tree = repository.git.text("hash-object", "-t", "tree", "-w", "--stdin", give=entries).strip()
+        entry, mode = bytes.fromhex(tree), b"40000"
+    commit = committed(repository, tree)
+    repository.git.run("update-ref", "refs/heads/main", commit)
+    with pytest.raises(checks.Miss) as missed:
+        merge_requests._files_of_main(repository)
+    assert missed.value.name == "too-many-files"

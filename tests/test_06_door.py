@@ -90,6 +90,11 @@ def test_the_lines_of_code_in_the_notes_do_what_is_said(tmp_path):
     assert [one.name for one in path.parent.iterdir()] == [path.name]
 
 
+def test_thousands_of_marks_on_a_letter_are_put_in_order_in_no_time():
+    text = "Łukasz " + "x" + "\u0301\u0316" * 200_000 + " Wójcik"
+    assert len(door.folded(text)) < 100 and door.folded("Wo\u0301jcik") == door.folded("WÓJCIK")
+
+
 # ---- staging a day where a script has run ---------------------------------------------------------------------------------
 
 

@@ -401,6 +401,25 @@ def grade_one(course, student):
     Autograde(coursedir=CourseDirectory(config=config), config=config).start()
 
 
+def test_what_cannot_be_looked_at_to_its_end_is_a_miss(tmp_path, monkeypatch):
+    def endless(trial):
+        re.match(r"(a*)*b", "a" * 60)
+
+    monkeypatch.setattr(checks, "LOOK_SECONDS", 0.3)
+    expectation = checks.Expectation("x", "it ends", 1, (), endless)
+    task = MODULE.find("1.3")
+    trial = checks.Trial(tmp_path, MODULE, task, seed=1, unseen=2, graded=True)
+    result = checks._ask(expectation, trial, set())
+    assert (result.state, result.name) == ("missed", "without-end-to-look-at")
+
+
+def test_a_name_that_is_no_text_can_be_written_into_a_page(tmp_path):
+    home = workspace.build("00_start_here", tmp_path / "home", 1)
+    (home / os.fsdecode(b"\xffbad")).touch()
+    result = checks.run("0.1", home).results[0]
+    assert "bad" in result.got and result.got.encode()
+
+
 def test_a_check_that_stumbles_in_a_hidden_world_only_says_why(tmp_path, monkeypatch):
     hidden = tmp_path / "hidden.toml"
     hidden.write_text('["1.2"]\nworlds = [{ unseen = 4096 }]\n')

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import random
+import re
 
 import pytest
 
 from opslab.worlds.aws import policy
 from opslab.worlds.aws.explain import of_decision
-from opslab.worlds.aws.policy import Policies, Policy, Principal, Request, condition_holds, evaluate, match_arn
+from opslab.worlds.aws.policy import Policies, Policy, Principal, Request, condition_holds, evaluate, like, match_arn
 
 A, B = "111111111111", "222222222222"
 USER = f"arn:aws:iam::{A}:user/ana"
@@ -452,3 +454,19 @@ def test_explain_shows_the_deny() -> None:
 def test_the_examples_in_the_docstrings(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"opslab.worlds.aws.{module}"))
     assert (found.failed, found.attempted > 0) == (0, True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_wildcards_match_as_a_search_with_going_back_would(seed: int) -> None:
+    draw = random.Random(seed)
+    for _ in range(3_000):
+        pattern = "".join(draw.choice("ab*?") for _ in range(draw.randrange(8)))
+        value = "".join(draw.choice("ab") for _ in range(draw.randrange(9)))
+        plain = "".join({"*": ".*", "?": "."}.get(letter, letter) for letter in pattern)
+        assert like(pattern, value) == bool(re.fullmatch(plain, value)), (pattern, value)
+
+
+def test_many_stars_take_no_time() -> None:
+    value = "arn:aws:s3:::" + "a" * 900
+    assert not like("arn:aws:s3:::" + "*?" * 200 + "#", value)
+    assert not like("*a" * 300 + "#", value) and like("*a" * 300 + "*", value)

@@ -420,6 +420,14 @@ def test_what_is_hidden_is_not_there(sh, home):
 
 
 @linux
+@pytest.mark.parametrize("word", ["a\0b", "\ud800"])
+def test_what_cannot_be_passed_to_a_command_is_no_fault(home, word):
+    for argv, env in ((["echo", word], {}), (["echo"], {"WORD": word}), ([word], {})):
+        done = jail.run(argv, home=home, env={"PATH": PATH, **env})
+        assert done.code == 126 and "Invalid argument" in done.err
+
+
+@linux
 def test_the_home_of_whoever_runs_it_is_empty_wherever_it_is(sh, monkeypatch):
     # Not below /tmp, which is empty anyway.
     with tempfile.TemporaryDirectory(dir=ROOT, prefix=".home-") as folder:

@@ -138,6 +138,14 @@ def shell(folder: Folder, script: str, **limits) -> str:
     return folder.run("plan").text
 
 
+def test_no_lock_file_is_written_where_a_link_leads(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (folder.room.path / "linked").symlink_to(tmp_path / "outside")
+    done = folder.room.folder("linked").init()
+    assert not done.good and "linked is no ordinary folder" in done.text
+    assert not list((tmp_path / "outside").iterdir())
+
+
 def test_what_a_run_sees(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("TF_LOG", "trace")

@@ -23,11 +23,13 @@ import contextlib
 import importlib
 import os
 import re
+import signal
 import tempfile
+import threading
 import time
 import tomllib
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,10 @@ from opslab.worlds.images.registry import store as registry_files
 __all__ = ["TOPICS", "Miss", "Module", "Report", "Result", "Task", "Trial", "grade", "load", "module_of", "run"]
 
 READ_LIMIT = 1024 * 1024
+LINE_LIMIT = 20_000
+LOOK_SECONDS = 600
+"""To look at what was handed in, for one expectation, may take so long: the slowest one on a slow machine takes a fifth of it."""
+
 """Bytes: no answer file is longer. A longer one is refused by name instead of being read."""
 
 
@@ -337,6 +343,8 @@ class Trial:
                 wanted="text from the first byte on",
                 name="bom",
             )
+        if (longest := max(map(len, raw.split(b"\n")))) > LINE_LIMIT:
+            raise Miss(f"{shown} has a line of {longest:,} letters, which nobody writes by hand. Was output sent into it by mistake?", tried=tried, got=repr(raw[:40]), wanted=f"lines of at most {LINE_LIMIT:,}", name="line-without-end")  # fmt: skip
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError:
@@ -506,7 +514,8 @@ def left_out(path: str, key: str) -> Miss:
 
 def shorten(text: str, lines: int = 12, width: int = 160) -> str:
     """Text for a card: the first lines, each cut, with what was left out said."""
-    all_lines = text.rstrip("\n").split("\n")
+    # A name of a file need not be UTF-8, and a page has to be.
+    all_lines = text.encode("utf-8", "replace").decode().rstrip("\n").split("\n")
     shown = [line if len(line) <= width else line[: width - 1] + "…" for line in all_lines[:lines]]
     if len(all_lines) > lines:
         shown.append(f"… and {len(all_lines) - lines:,} more lines")
@@ -601,15 +610,40 @@ def run(
     return Report(task.id, task.title, task.points, results, time.monotonic() - started, len(task.hints))
 
 
+@contextlib.contextmanager
+def _within(seconds: float) -> Iterator[None]:
+    """Raise Miss where what is done inside takes longer: somebody may have found an answer that cannot be looked at to its end.
+
+    Works in the main thread, which alone hears signals, as that of nbgrader and of `opslab grade` is; elsewhere nothing is limited.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(*_: object) -> None:
+        raise Miss("What was handed in cannot be looked at to its end. Is something in it without end, or far larger than it need be?", tried="look at it", got=f"no end after {seconds:g} seconds", wanted="an answer of ordinary size", name="without-end-to-look-at")  # fmt: skip
+
+    began, handler = time.monotonic(), signal.signal(signal.SIGALRM, ring)
+    # It rings again, should somebody on the way have caught the first one.
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, 5)
+    try:
+        yield
+    finally:
+        left = max(left - (time.monotonic() - began), 0.1) if left else 0
+        signal.setitimer(signal.ITIMER_REAL, left, interval)
+        signal.signal(signal.SIGALRM, handler)
+
+
 def _ask(expectation: Expectation, trial: Trial, open_ids: set[str]) -> Result:
     result = Result(expectation.id, expectation.title, expectation.points, "met")
     if open_ids.intersection(expectation.needs):
         result.state, result.say = "waiting", "Asked as soon as the points above it hold."
         return result
     try:
-        expectation.function(trial)
+        with _within(LOOK_SECONDS) if trial.graded else contextlib.nullcontext():
+            expectation.function(trial)
     except Miss as miss:
-        result.state, result.say, result.name = "missed", miss.say, miss.name
+        result.state, result.say, result.name = "missed", miss.say.encode("utf-8", "replace").decode(), miss.name
         result.tried, result.got, result.wanted = (shorten(text) for text in (miss.tried, miss.got, miss.wanted))
     except (jail.JailError, cloud.CloudError) as error:
         result.state, result.say = "fault", f"This could not be tried here: {error}"

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from opslab import plain
 from opslab.checks import Miss, Module, Trial, on_forge, shorten
 from opslab.jail import Limits
 from opslab.scenarios.iam_roles.names import STAGING
@@ -297,6 +298,17 @@ def rotated(trial: Trial) -> None:
         raise Miss("The profile alert-bot is somebody else now. The bot needs a key of its own.", tried=f"aws sts get-caller-identity --profile {leak.BOT}", got=who.result["Arn"], wanted=f"…:user/{leak.BOT}", name="somebody-elses-key")  # fmt: skip
 
 
+MOST_NAMES = 1_000_000
+
+
+def _files_of_main(repository: Repository) -> list[str]:
+    """The paths of main. Raises Miss where they are without end: a few trees that name each other stand for millions of files."""
+    listed = repository.git.run("ls-tree", "-r", "--name-only", "-z", on_forge.MAIN, limit=MOST_NAMES)
+    if len(listed) == MOST_NAMES:
+        raise Miss("There are more files on main than anybody can look through.", tried="git ls-tree -r main", got=f"{MOST_NAMES:,} bytes of names, and more", wanted="the files of a small repository", name="too-many-files")  # fmt: skip
+    return list(filter(None, listed.decode("utf-8", "replace").split("\0")))
+
+
 def _message(answer: Answer) -> str:
     return f"{answer.code}: {answer.message}" if answer.code else "the old key"
 
@@ -304,7 +316,7 @@ def _message(answer: Answer) -> str:
 @leaked.expects("no file on main holds a key, config.env stays out, and alert.sh still sends", points=1)
 def cleaned(trial: Trial) -> None:
     repository = on_forge.not_rewritten(trial, leak)
-    for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", on_forge.MAIN).split("\0"):
+    for path in _files_of_main(repository):
         text = (repository.git.file(on_forge.MAIN, path) or b"").decode("utf-8", "replace") if path else ""
         if path and any(pattern.search(text) for pattern in SECRETS.values()):
             raise Miss(f"A key still stands in {path} on main.", tried=f"git show main:{path}", got="a key", wanted="none", name="still-on-main")  # fmt: skip
@@ -334,7 +346,7 @@ def _alert_is_sent(trial: Trial, repository: Repository) -> None:
     script = home / "alerts" / "alert.sh"
     script.parent.mkdir()
     script.write_text(on_forge.file(repository, "alert.sh"))
-    names = repository.git.text("ls-tree", "-r", "--name-only", on_forge.MAIN).split()
+    names = _files_of_main(repository)
     if any(Path(name).suffix == ".env" or ".env." in name for name in names):
         # There is an example of it: then each machine has a config.env of its own, which stays out of the repository.
         (script.parent / leak.CONFIG).write_text(f"export AWS_PROFILE={leak.BOT}\n")
@@ -547,9 +559,10 @@ def _ignores(trial: Trial, repository: Repository, paths: list[str]) -> list[boo
     home = trial.folder() / "ignores"
     home.mkdir()
     people.git(home, "init", "--quiet")
-    for path in repository.git.text("ls-tree", "-r", "--name-only", "-z", on_forge.MAIN).split("\0"):
-        if Path(path).name == ".gitignore" and ".." not in Path(path).parts:
-            (home / path).parent.mkdir(parents=True, exist_ok=True)
-            (home / path).write_bytes(repository.git.file(on_forge.MAIN, path) or b"")
+    for path in _files_of_main(repository):
+        if Path(path).name == ".gitignore":
+            # A tree that was made by hand may name any place: what is no file inside here is no rule, either.
+            with contextlib.suppress(OSError):
+                plain.write(home, path, repository.git.file(on_forge.MAIN, path) or b"")
     done = trial.run(["git", "check-ignore", "--no-index", "--", *paths], home=home)
     return [path in done.out.splitlines() for path in paths]

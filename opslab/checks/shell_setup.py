@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 import time
+import uuid
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ def _terminal(trial: Trial, home: Path | None = None) -> shell.Terminal:
 
 def _refuse_set_e(trial: Trial, error: shell.NoPrompt) -> None:
     """Where a terminal has ended and the rc file has `set -e` in it, say that this is why."""
-    if found := re.search(r"^\s*set\s+(-[a-z]*e[a-z]*\b|-o\s+errexit).*", trial.read(RC), re.MULTILINE):
+    if found := re.search(r"^[ \t]*set[ \t]+(-[a-z]*e[a-z]*\b|-o\s+errexit).*", trial.read(RC), re.MULTILINE):
         raise Miss("“set -e” is for scripts. In a terminal it closes the window at the first command that fails, and commands fail all day.", tried=f"open a terminal with ~/{RC}, and work", got=f"{found[0].strip()}\n{error}", wanted="a terminal that stays open", name="set-e-in-rc") from None  # fmt: skip
 
 
@@ -344,7 +345,11 @@ def alias_safe(trial: Trial) -> None:
         terminal.settle(patience=0.2)
     question, asks = terminal.text(), not terminal.at_prompt()
     terminal.type("n", patience=0.2).press("ENTER", "CTRL-C", patience=0.5)
-    if len(list((home / "try-me").glob("*"))) < 5:
+    try:
+        left = len(plain.names(home, "try-me"))
+    except OSError:
+        left = 0
+    if left < 5:
         raise Miss("It deleted without a question. An alias can make rm ask in your terminal; scripts are not touched by it.", tried="rm try-me/*  (five files), answer n", got=shorten(question, 4), wanted="a question, and five files left", name="rm-does-not-ask")  # fmt: skip
     if not asks:
         raise Miss("The files are still there, but nobody asked: the prompt came back at once. rm -i asks.", tried="rm try-me/*  (five files)", got=shorten(question, 4), wanted="a question that waits for an answer", name="rm-does-not-ask")  # fmt: skip
@@ -958,11 +963,14 @@ def not_in_ps(trial: Trial) -> None:
     home = trial.scratch(trial.seed, lines=10)
     tool = home / "tools" / "warehouse"
     tool.rename(home / "tools" / "warehouse.real")
-    tool.write_text(LOOK_AROUND)
+    seen_in = f".{uuid.uuid4().hex}"  # whoever does not know its name cannot empty it
+    tool.write_text(LOOK_AROUND.replace(".seen", seen_in))
     tool.chmod(0o755)
     done = _report(trial, home)
     try:
-        seen = plain.read(home, ".seen", UNPACKED).decode("utf-8", "replace")
+        seen = plain.read(home, seen_in, UNPACKED).decode("utf-8", "replace")
+        if "warehouse" not in seen:
+            raise OSError(errno.ENODATA, "not even the one who looks is in it")
     except OSError:
         raise Miss("The report did not ask the warehouse.", tried=REPORT, got=_said(done), wanted="a call of “warehouse … report”", name="warehouse-not-asked") from None  # fmt: skip
     secret = scenario.password(trial.seed)

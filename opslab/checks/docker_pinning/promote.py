@@ -276,5 +276,9 @@ def _named(text: str) -> Iterator[str]:
         if isinstance(one, dict):
             for key in CONTAINERS:
                 if isinstance(one.get(key), list):
-                    yield from (str(each["image"]) for each in one[key] if isinstance(each, dict) and "image" in each)
+                    yield from (
+                        each["image"]
+                        for each in one[key]
+                        if isinstance(each, dict) and isinstance(each.get("image"), str)
+                    )
         waiting += reversed(list(one.values()) if isinstance(one, dict) else one)

@@ -20,6 +20,7 @@ import hashlib
 import hmac
 import math
 import random
+import re
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -157,7 +158,20 @@ def people(several: Iterable[Day]) -> list[Row]:
 
 def folded(text: str) -> str:
     """A text without the difference between capitals and small letters."""
-    return unicodedata.normalize("NFC", text).casefold()
+    return unicodedata.normalize("NFC", _FOREIGN.sub(_with_few_marks, text)).casefold()
+
+
+_FOREIGN = re.compile(r"[^\x00-\u02ff]{64,}")
+
+
+def _with_few_marks(found: re.Match[str]) -> str:
+    """At most thirty combining marks on a letter: to put thousands in order takes minutes, and no language has them."""
+    kept, marks = [], 0
+    for letter in found[0]:
+        marks = marks + 1 if unicodedata.combining(letter) else 0
+        if marks <= 30:
+            kept.append(letter)
+    return "".join(kept)
 
 
 def personal(several: Iterable[Day]) -> dict[str, str]:

@@ -248,8 +248,16 @@ def _pattern(text: str, ignore_case: bool = False) -> re.Pattern[str]:
     A backslash before one of them (only `resolve` writes it) makes it a plain character.
     """
     parts = re.findall(r"\\[*?$]|.", text, re.DOTALL)
-    special = {"*": ".*", "?": "."}
-    body = "".join(special.get(part) or re.escape(part[-1]) for part in parts)
+    pieces = [""]  # what stands between the stars
+    for part in parts:
+        if part == "*":
+            pieces.append("")
+        else:
+            pieces[-1] += "." if part == "?" else re.escape(part[-1])
+    # The first place where a piece fits is as good as any later one, so it is never gone back to (an atomic group): otherwise a
+    # policy of twenty stars takes minutes. Only the last piece has to stand at the end.
+    first, *middle, last = pieces if len(pieces) > 1 else [*pieces, ""]
+    body = first + "".join(f"(?>.*?{piece})" for piece in middle if piece) + (".*" + last if len(pieces) > 1 else "")
     return re.compile(body, re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 

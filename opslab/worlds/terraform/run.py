@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from opslab import jail
+from opslab import jail, plain
 from opslab.worlds import workspace
 from opslab.worlds.aws import clients
 from opslab.worlds.terraform.tools import PATH, Tools
@@ -190,9 +190,12 @@ class Folder:
 
     def init(self, *more: str) -> Outcome:
         """`terraform init`. Where there is no lock file, a lean one is put there first (see `Tools.lock_file`)."""
-        lock = self.room.path / self.path / ".terraform.lock.hcl"
-        if not lock.exists() and not lock.is_symlink() and lock.parent.is_dir():
-            lock.write_text(self.room.tools.lock_file())
+        name = ".terraform.lock.hcl"
+        try:
+            if name not in plain.names(self.room.path, self.path):
+                plain.write(self.room.path, f"{self.path}/{name}", self.room.tools.lock_file().encode())
+        except OSError as error:  # a link, for one: nothing is written where it leads
+            return Outcome("terraform init", 1, f"{self.path} is no ordinary folder ({error.strerror}).\n", 0.0)
         return self.run("init", "-input=false", "-no-color", "-lockfile=readonly", *more)
 
     def workspace(self, name: str) -> Outcome:
