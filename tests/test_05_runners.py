@@ -152,7 +152,7 @@ def test_unusual_answers(tmp_path):
         answer.write_bytes(data)
         assert judged(home) == {"files": name, "findings": name}
     answer.write_text("\t".join(["x" * 200_000] * 4))  # longer than csv takes for a field
-    assert judged(home) == {"files": "form", "findings": "form"}
+    assert judged(home) == {"files": "line-without-end", "findings": "line-without-end"}
     answer.unlink()
     assert judged(home) == {"files": "missing", "findings": "missing"}
 

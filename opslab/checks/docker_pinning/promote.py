@@ -257,6 +257,11 @@ def deployed(trial: Trial) -> None:
         raise Miss("The digest is right, but there is no such image in that registry yet: tonight's job would wait for it for ever (ImagePullBackOff).", tried=f"docker pull {promote.ECR}@{tested[:19]}…", got="manifest unknown", wanted="the image", name="not-there-yet")  # fmt: skip
 
 
+def _as_text(image: object) -> str:
+    """What stands behind `image:`. With aliases, a list of a few lines can stand for millions of words: it is not written out."""
+    return "(no name)" if isinstance(image, dict | list) else str(image)
+
+
 def _named(text: str) -> Iterator[str]:
     """The images that the containers of a manifest have. Raises Miss where it is no manifest."""
     tried = f"read ~/{PRODUCTION}"
@@ -277,8 +282,6 @@ def _named(text: str) -> Iterator[str]:
             for key in CONTAINERS:
                 if isinstance(one.get(key), list):
                     yield from (
-                        each["image"]
-                        for each in one[key]
-                        if isinstance(each, dict) and isinstance(each.get("image"), str)
+                        _as_text(each["image"]) for each in one[key] if isinstance(each, dict) and "image" in each
                     )
         waiting += reversed(list(one.values()) if isinstance(one, dict) else one)

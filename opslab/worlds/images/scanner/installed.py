@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
@@ -18,8 +19,6 @@ from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
-
-from opslab import plain
 
 if TYPE_CHECKING:
     from opslab.worlds.images.store import Image, Store
@@ -87,10 +86,17 @@ def _read(path: Path) -> str:
     if path.parent.is_symlink():
         return ""
     try:
-        with plain.open_file(path) as file:
-            return file.read(METADATA_BYTES).decode("utf-8", "replace")
+        # Without waiting: opening a pipe would wait for somebody to write into it. (As opslab/plain.py does it, which cannot be
+        # imported where this runs: in the jail, as a job of a pipeline.)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return ""
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return os.read(descriptor, METADATA_BYTES).decode("utf-8", "replace")
+        return ""
+    finally:
+        os.close(descriptor)
 
 
 def in_image(store: Store, image: Image) -> list[Package]:
