@@ -143,13 +143,11 @@ def grade(folders: tuple[Path, ...], module: str | None, hidden: Path | None) ->
         raise click.ClickException(str(error)) from None
 
     # What one has handed in, nothing of another may read.
-    known = filter(None, os.environ.get(workspace.HIDDEN, "").split(os.pathsep))
-    os.environ[workspace.HIDDEN] = os.pathsep.join([*known, *submission.around(folders)])
-
+    os.environ[workspace.HIDDEN] = os.pathsep.join([os.environ.get(workspace.HIDDEN, ""), *submission.around(folders)])
     refused: list[Path] = []
 
     def settle_and_grade() -> None:
-        root, worlds = course.root(), {}
+        root, worlds = course.root(), {}  # of each module, which hidden ones were used
         given = lab._stem(module) if module else ""
         for folder in folders:
             try:
@@ -165,15 +163,14 @@ def grade(folders: tuple[Path, ...], module: str | None, hidden: Path | None) ->
                     folder, found, Path(scratch) / "workspace", course.seed_of_name(str(folder.resolve()))
                 )
                 reports = [checks.grade(task.id, Path(scratch) / "workspace", hidden=tests) for task in found.tasks]
-            worlds |= {task.id: len(checks.hidden_worlds(tests, task.id)) for task in found.tasks}
+            worlds[found.number] = checks.in_numbers(tests, found.tasks)
             each = "  ".join(f"{report.task}: {number(report.score)}/{number(report.points)}" for report in reports)
             click.echo(f"{folder}: {number(sum(r.score for r in reports))} of {number(found.points)}   {each}")
             for remark in remarks:
                 click.echo(f"  {remark}")
             for doubt in submission.doubts(folder, {other: str(other) for other in folders}):
                 click.echo(f"  {doubt}")
-        hidden_ones = ", ".join(f"{count} of {task}" for task, count in sorted(worlds.items()) if count)
-        click.echo(f"Hidden worlds: {hidden_ones or 'none'}.", err=True)
+        click.echo(f"Hidden worlds: {', '.join(worlds.values()) or 'none'}.", err=True)
 
     try:
         _plainly(settle_and_grade)

@@ -294,7 +294,7 @@ def prepare(
             options += ["--tmpfs", folder]
         options += ["--ro-bind-try", NIXOS, NIXOS]
         hidden = [*_personal(), *hide, *(Path(path).parent for path in services.values())]
-        options += _covers(hidden, [*read_only, *_programs()])
+        options += _covers(hidden, [*read_only, *programs()])
         options += ["--bind", str(home), seen, "--chdir", place]
         options += [word for folder in _folders(hidden) for word in ("--remount-ro", folder)]
         for name in ("passwd", "group"):
@@ -343,8 +343,8 @@ def _holds_something(folder: Path) -> bool:
         return False
 
 
-def _programs() -> list[str]:
-    """What is needed for this Python and for programs that all use, each by the path that others know it by, and by its own."""
+def programs() -> list[str]:
+    """The folders that stay visible whatever is covered: what is needed for this Python and for programs that all use, each by the path that others know it by, and by its own."""
     folders = [Path(path) for path in (sys.prefix, sys.base_prefix, *PROGRAMS) if Path(path).is_dir()]
     return sorted({str(path) for folder in folders for path in (folder, folder.resolve())})
 

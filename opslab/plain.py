@@ -54,7 +54,7 @@ def read(home: str | Path, path: str | Path, limit: int) -> bytes:
 
 def names(home: str | Path, path: str | Path = ".") -> list[str]:
     """What lies in a folder in `home`, in order. Raises OSError where it is none, or a link leads there."""
-    with _folder(home, Path(path).parts) as folder:
+    with _folder(home, _parts(path)) as folder:
         return sorted(os.listdir(folder))
 
 
@@ -75,18 +75,24 @@ def write(home: str | Path, path: str | Path, data: bytes) -> None:
 @contextlib.contextmanager
 def _parent(home: str | Path, path: str | Path, *, make: bool = False) -> Iterator[tuple[int, str]]:
     """The folder that a file lies in, open, and the file's name."""
-    *folders, name = Path(path).parts or ("",)
-    if not name or name in ("..", "/") or "\0" in name:
-        raise OSError(errno.EINVAL, "it is not the name of a file", str(path))
-    with _folder(home, tuple(folders), make=make) as folder:
-        yield folder, name
+    parts = _parts(path)
+    if not parts:
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with _folder(home, parts[:-1], make=make) as folder:
+        yield folder, parts[-1]
+
+
+def _parts(path: str | Path) -> tuple[str, ...]:
+    """The folders and the name in a path that leads to something inside. Raises OSError for any other."""
+    parts = Path(path).parts
+    if {"..", "/"} & {*parts} or "\0" in str(path):
+        raise OSError(errno.EINVAL, "it leads out of the folder, or is no name", str(path))
+    return parts
 
 
 @contextlib.contextmanager
 def _folder(home: str | Path, folders: tuple[str, ...], *, make: bool = False) -> Iterator[int]:
     """Go down from `home`, folder by folder, each an ordinary one; the last, open."""
-    if {"..", "/"} & {*folders} or any("\0" in name for name in folders):
-        raise OSError(errno.EINVAL, "it leads out of the folder", "/".join(folders))
     handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in folders:

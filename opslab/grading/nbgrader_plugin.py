@@ -40,7 +40,6 @@ from opslab import checks, course, jail, plain
 from opslab.card import Card, Note
 from opslab.grading import form, replay, submission
 from opslab.worlds import workspace
-from opslab.worlds.aws import cloud
 
 CHECK = re.compile(r"""^opslab\.check\(["'](\d+\.\d+)["']\)$""", re.MULTILINE)
 """The line in a graded cell that says which task it stands for."""
@@ -232,7 +231,7 @@ def files_of(task: checks.Task, world: Path) -> str:
             text = plain.read(world, path, SHOWN_BYTES).decode()
         except (OSError, UnicodeDecodeError):  # a folder, not there, too long, or no text
             continue
-        if path != cloud.JOURNAL and "\0" not in text:
+        if "\0" not in text:
             parts.append(f"<details><summary>handed in: {escape(path)}</summary><pre>{escape(text)}</pre></details>")
     return "".join(parts)
 
@@ -270,11 +269,8 @@ class GradeFromWorld(NbGraderPreprocessor):
                     )  # fmt: skip
                     self._fill(nb.cells[index], report.score, Card(report.as_dict()), files_of(task, world))
                     self._report_faults(report, nb.cells[index].metadata.nbgrader.grade_id, resources)
-                hidden = {
-                    task.id: len(checks.hidden_worlds(source / "hidden.toml", task.id)) for task in tasks.values()
-                }
-                tried = ", ".join(f"{count} of {task}" for task, count in hidden.items() if count)
-                self.log.info("%s: %g points. Hidden worlds: %s", names["student"], total, tried or "none")
+                tried = checks.in_numbers(source / "hidden.toml", tasks.values())
+                self.log.info("%s: %g points. Hidden worlds: %s", names["student"], total, tried)
         if refused:
             for index, task in tasks.items():
                 heading = f"{task.id} · {task.title}: 0 of {task.points:g} points"

@@ -170,9 +170,8 @@ def around(folders: Iterable[Path]) -> list[str]:
     found = set()
     for folder in folders:
         own = folder.resolve()
-        found.add(
-            next((str(one) for one in (*own.parents[2::-1], own) if not Path("/usr").is_relative_to(one)), str(own))
-        )
+        outer = [one for one in own.parents[:3] if not Path("/usr").is_relative_to(one)]
+        found.add(str(outer[-1] if outer else own))
     return sorted(found)
 
 
@@ -259,7 +258,7 @@ class Copier:
         elif folder:
             handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
             try:
-                if "pyvenv.cfg" in os.listdir(handle):
+                if os.access("pyvenv.cfg", os.F_OK, dir_fd=handle):
                     return
                 self._folder(handle, target, path + "/", depth + 1)
             finally:

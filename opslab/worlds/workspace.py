@@ -18,13 +18,12 @@ import json
 import os
 import re
 import shutil
-import sys
 import sysconfig
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from opslab import course
+from opslab import course, jail
 
 NOTE = ".opslab.json"
 """The file in a workspace that says which module it belongs to and from which seed it was made."""
@@ -328,8 +327,7 @@ def copy_sections(source: Path, target: Path, path: str, pattern: str) -> None:
 
 def tool_folders() -> list[str]:
     """Folders that must stay visible in the jail because the tools on PATH live there: the Python environment, our own."""
-    folders = [Path(path) for path in (sys.prefix, sys.base_prefix, BIN)]
-    return sorted({str(path) for folder in folders for path in (folder, folder.resolve())})
+    return sorted({*jail.programs(), str(BIN), str(BIN.resolve())})
 
 
 HIDDEN = "OPSLAB_HIDDEN"

@@ -216,9 +216,10 @@ def visitors(trial: Trial) -> None:
     )  # fmt: skip
 
     # Wilson's upper end is about 3.8 of the visitors, that of a bootstrap of visitors is 0.
-    if by_rows := [one for one in bare if one.high < 2 / len(np.unique(one.sample.visitor))]:
-        one = by_rows[0]
+    for one in bare:
         count = len(np.unique(one.sample.visitor))
+        if one.high >= 2 / count:
+            continue
         raise Miss(
             "Nothing strange was found among some visitors, and the script is too sure of that. Drawn were visitors: of so many that had none, how many could have one? Their rows do not make them more.",
             tried=f"{len(bare)} files of visitors, with nothing strange in them", got=f"up to {one.high:.4f}, of {count} visitors with {len(one.sample.visitor):,} rows", wanted="0 to something: about 3 of as many visitors as there are", name="sure-of-no-visitor",

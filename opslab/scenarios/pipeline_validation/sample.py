@@ -11,7 +11,6 @@ strange if it happened after it was received: a phone with a wrong clock. So it 
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import math
 from dataclasses import dataclass
@@ -128,7 +127,7 @@ def month(seed: int) -> Month:
     samples = {
         "first": _slice(draws, "first", ROWS, 1, 40_000 + wrong, people),
         "rows": _rows(draws, "rows", "rows", ROWS, _row_share(wrong), people),
-        "visitors": _visitors(draws, "visitors", VISITORS, wrong, people),
+        "visitors": _visitors(draws, "visitors", "visitors", VISITORS, wrong, people),
     }
     strange = samples["rows"].strange
     low, high = wilson(int(strange.sum()), ROWS)
@@ -179,7 +178,7 @@ def _rows(draws: Draws, name: str, kind: str, count: int, share: float, people: 
     return Sample(kind, rows, 1_000 + draws.below(f"{name}: who", rows, 30_000_000), strange, people, share, scale)
 
 
-def _visitors(draws: Draws, name: str, count: int, wrong: int, people: int, scale: float = 0.0) -> Sample:
+def _visitors(draws: Draws, name: str, kind: str, count: int, wrong: int, people: int, scale: float = 0.0) -> Sample:
     """All rows of visitors who were drawn by lot. Of a million visitors, `wrong` have a wrong clock."""
     at = np.arange(count)
     odd = draws.chance(f"{name}: wrong clock", at, wrong)
@@ -190,7 +189,7 @@ def _visitors(draws: Draws, name: str, count: int, wrong: int, people: int, scal
     who = who[np.argsort(draws.bits(f"{name}: order", np.arange(len(who))))]
     strange = odd[who] & draws.chance(f"{name}: strange", rows, STRANGE_OF_WRONG)
     ids = 1_000 + at * 36_001 + draws.below(f"{name}: ids", at, 36_000)
-    return Sample("visitors", rows, ids[who], strange, people, _row_share(wrong), scale)
+    return Sample(kind, rows, ids[who], strange, people, _row_share(wrong), scale)
 
 
 # ---- files on which a script is tried --------------------------------------------------------------------------------------
@@ -216,9 +215,10 @@ def hidden(seed: int) -> tuple[Sample, ...]:
         drawn = [_hidden(draws, kind, number) for number in range(count if kind == "slice" else count * TRIES)]
         drawn.sort(key=lambda one: (one.strange.mean() - one.share) / one.scale if one.scale else 0)
         if kind == "bare":
-            found += [one for one in drawn if not one.strange.any()][:count]
-        else:
-            found += drawn if kind == "slice" else drawn[TRIES // 2 :: TRIES]
+            drawn = [one for one in drawn if not one.strange.any()][:count]
+        elif kind != "slice":
+            drawn = drawn[TRIES // 2 :: TRIES]
+        found += drawn
     return tuple(found[at] for at in np.argsort(draws.bits("order", np.arange(len(found)))))
 
 
@@ -241,7 +241,7 @@ def _hidden(draws: Draws, kind: str, number: int) -> Sample:
         per_row = wrong * (HEAVIER * (STRANGE_OF_WRONG / MILLION - share)) ** 2 + (MILLION - wrong) * share**2
         mean = float(SIZE.mean()) * (1 + wrong * (HEAVIER - 1) / MILLION)
         scale = math.sqrt(per_row / MILLION * float((SIZE**2).mean()) / count) / mean
-        return dataclasses.replace(_visitors(draws, name, count, wrong, people, scale), kind=kind)
+        return _visitors(draws, name, kind, count, wrong, people, scale)
     count = between("size", 300, 900)
     share = (
         between("share", 30_000, 350_000) / MILLION if kind == "rows" else between("hits", 400, 3_000) / 1000 / count
